@@ -1,0 +1,10 @@
+/** One file of the rendered tree, as data: nothing touches the disk before the write stage. */
+export interface Artifact {
+  /** Relative to the output directory, `/`-separated, without `.` and `..` segments. */
+  readonly path: string
+  /** Permission bits, e.g. `0o644`. */
+  readonly mode: number
+  readonly content: string | Uint8Array
+  /** The emitter that made it, for humans: `s6`, `nginx`, ... */
+  readonly source: string
+}
