@@ -1,0 +1,76 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import Ajv2020 from 'ajv/dist/2020.js'
+import standaloneCode from 'ajv/dist/standalone/index.js'
+import Handlebars from 'handlebars'
+import { compile as compileTypes } from 'json-schema-to-typescript'
+
+export interface DerivedFile {
+  readonly path: string
+  readonly content: string
+  /** Committed files are checked for staleness by a test. */
+  readonly committed: boolean
+}
+
+const SCHEMA_FILE = 'schema/machine.schema.json'
+
+/** All files that are made from the schema and the templates, as they should be. */
+export async function generateDerived(): Promise<DerivedFile[]> {
+  const schemaText = readFileSync(SCHEMA_FILE, 'utf8')
+  const schema = JSON.parse(schemaText)
+  return [
+    { path: 'schema/machine.ts', content: await machineTypes(schema), committed: true },
+    { path: 'generator/generated/validate-machine.js', content: validator(schema), committed: false },
+    { path: 'generator/generated/templates.js', content: templates(), committed: false },
+  ]
+}
+
+/** Types of a machine file after validation: whatever has a default is there. */
+async function machineTypes(schema: object): Promise<string> {
+  return compileTypes(withDefaultsRequired(schema) as Parameters<typeof compileTypes>[0], 'Machine', {
+    bannerComment:
+      '/** Made from schema/machine.schema.json by `npm run generate`: edit that file. Fields with a default are set. */',
+    style: { semi: false, singleQuote: true, printWidth: 120 },
+    additionalProperties: false,
+    ignoreMinAndMaxItems: true,
+  })
+}
+
+type SchemaNode = { [keyword: string]: unknown }
+
+function withDefaultsRequired(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withDefaultsRequired)
+  if (typeof node !== 'object' || node === null) return node
+  const schema = node as SchemaNode
+  // A description beside a $ref would make json-schema-to-typescript repeat the whole type under a numbered name.
+  if (typeof schema.$ref === 'string') return { $ref: schema.$ref }
+  const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, withDefaultsRequired(value)]))
+  const properties = schema.properties as Record<string, SchemaNode> | undefined
+  if (properties === undefined) return copy
+  const withDefault = Object.keys(properties).filter((key) => properties[key]?.default !== undefined)
+  return { ...copy, required: [...((schema.required as string[] | undefined) ?? []), ...withDefault] }
+}
+
+/** ajv's checks as plain code: compiling the schema at run time would cost more than the whole render. */
+function validator(schema: object): string {
+  const ajv = new Ajv2020.default({
+    allErrors: true,
+    verbose: false,
+    useDefaults: true,
+    allowUnionTypes: true,
+    code: { source: true, esm: true },
+  })
+  for (const keyword of ['x-machinegen-secret', 'x-machinegen-path']) ajv.addKeyword(keyword)
+  return standaloneCode.default(ajv, ajv.compile(schema))
+}
+
+function templates(): string {
+  const entries = readdirSync('templates')
+    .filter((file) => file.endsWith('.hbs'))
+    .sort()
+    .map((file) => {
+      const text = readFileSync(`templates/${file}`, 'utf8')
+      const code = Handlebars.precompile(text, { noEscape: true, strict: true, assumeObjects: false, preventIndent: true })
+      return `  ${JSON.stringify(file.slice(0, -'.hbs'.length))}: ${code}`
+    })
+  return `export default {\n${entries.join(',\n')}\n}\n`
+}

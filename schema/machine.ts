@@ -1,0 +1,539 @@
+/** Made from schema/machine.schema.json by `npm run generate`: edit that file. Fields with a default are set. */
+
+/**
+ * Text without NUL characters.
+ */
+export type Text = string
+/**
+ * A number with its unit: `500ms`, `10s`, `5m`, `1h`.
+ */
+export type Duration = string
+/**
+ * A TCP port.
+ */
+export type Port = number
+/**
+ * An IP address.
+ */
+export type Address = string
+/**
+ * A path of a URL.
+ */
+export type UrlPath = string
+/**
+ * An absolute path in the machine, without `..`.
+ */
+export type AbsolutePath = string
+/**
+ * A number with its unit: `20MB` (powers of 1000), `24GiB` (powers of 1024).
+ */
+export type Size = string
+/**
+ * Name of a signal.
+ */
+export type Signal = string
+/**
+ * A path in the machine, without `..`.
+ */
+export type Path = string
+/**
+ * Program and arguments.
+ *
+ * @minItems 1
+ */
+export type Command = Text[]
+/**
+ * User that it runs as. Absent: the one that the machine runs as. The local target runs everything as the user who started it.
+ */
+export type User = string
+
+/**
+ * One GPU machine: what it has, what runs on it, and how that is reached.
+ */
+export interface Machine {
+  /**
+   * The machine itself.
+   */
+  machine: {
+    /**
+     * Name of the machine, stable over restarts. Worker ids are made from it (`<id>-worker-<gpu>`), and consumers split those at `.` and `:`: lower-case letters, digits and `-` only.
+     */
+    id: string
+    /**
+     * Its GPUs.
+     */
+    gpu: {
+      /**
+       * How many GPUs the machine uses. `auto`: what `nvidia-smi` finds where the file is rendered, or what `--gpus N` says.
+       */
+      count: number | 'auto'
+      /**
+       * Memory of each GPU in GB, as workers advertise it to the job queue.
+       */
+      memoryGB: number
+      model: Text
+      /**
+       * No GPU is there: ComfyUI and Automatic1111 run on the CPU, and nothing is pinned to a device.
+       */
+      mock: boolean
+      /**
+       * Device of each GPU in order: an index in PCI bus order, or a UUID as `nvidia-smi -L` prints it. Empty: 0, 1, 2, ...
+       */
+      devices: (number | string)[]
+    }
+    stopGracePeriod: Duration
+    /**
+     * Version of s6-overlay in the image. Decides the layout of the bundles: `user-bundles.d` from 3.2.3.2, `s6-rc.d/user` before.
+     */
+    s6Overlay: string
+  }
+  /**
+   * What runs on the machine. A service that is not named here does not run. Any name that is not one of the built-in ones is a custom service.
+   */
+  services: {
+    nginx?: Nginx
+    comfyui?: Comfyui
+    automatic1111?: Automatic1111
+    redisWorker?: RedisWorker
+    ollama?: Ollama
+    [k: string]: Custom | Nginx | Comfyui | Automatic1111 | RedisWorker | Ollama | undefined
+  }
+  /**
+   * Where things are in the machine. The local target puts all of them below its state directory.
+   */
+  paths: {
+    workspace: AbsolutePath
+    shared: Path
+    logs: Path
+  }
+  /**
+   * The Redis of the job queue.
+   */
+  redis: {
+    /**
+     * Its URL (`redis://`, `rediss://`), user and password included.
+     */
+    url: string
+    /**
+     * Token that workers show to the job API.
+     */
+    authToken: string
+  }
+  /**
+   * The program that tells the truth about the machine over HTTP.
+   */
+  sidecar: {
+    port: Port
+    listen: Address
+    /**
+     * How it is stopped; it is the last to go.
+     */
+    stop: {
+      timeout: Duration
+    }
+    logs: Logs
+  }
+}
+/**
+ * The proxy: one door to every service.
+ */
+export interface Nginx {
+  /**
+   * Whether nginx runs.
+   */
+  enabled: boolean
+  port: Port
+  listen: Address
+  healthEndpoint: UrlPath
+  /**
+   * Who may use the proxy. Without any credential everything but the health endpoint is closed.
+   */
+  auth: {
+    /**
+     * `off` opens every route to everybody who reaches the port.
+     */
+    mode: 'required' | 'off'
+    /**
+     * User name of basic authentication.
+     */
+    user: string
+    /**
+     * Password of basic authentication: in clear, or as a hash that htpasswd writes (`$apr1$`, `$6$`, `{SSHA}`, ...).
+     */
+    password: string
+    /**
+     * Token for `Authorization: Bearer`.
+     */
+    token: string
+  }
+  /**
+   * TLS on a port of its own. Absent: none.
+   */
+  tls?: {
+    port: Port
+    certificate: AbsolutePath
+    key: AbsolutePath
+  }
+  maxBodySize: Size
+  /**
+   * The ports of the original machines: one per GPU, behind the same credentials. `null` switches a row of ports off.
+   */
+  gpuPorts: {
+    /**
+     * Port in front of the ComfyUI of GPU 0; GPU n has the n-th after it.
+     */
+    comfyui: Port | null
+    /**
+     * Port in front of the Automatic1111 of GPU 0; GPU n has the n-th after it.
+     */
+    automatic1111: Port | null
+  }
+  restart: Restart
+  /**
+   * How long a start may take.
+   */
+  startup: {
+    timeout: Duration
+  }
+  liveness: Liveness
+  /**
+   * How the service is asked to stop.
+   */
+  stop: {
+    signal: Signal
+    timeout: Duration
+  }
+  /**
+   * What happens to this service when one that it depends on was restarted and is ready again.
+   */
+  onDependencyRestart: 'restart' | 'keep'
+  logs: Logs
+}
+/**
+ * What is done when it dies by itself.
+ */
+export interface Restart {
+  /**
+   * Deaths within `window` after which it is given up and stays down.
+   */
+  maxAttempts: number
+  window: Duration
+  /**
+   * The pause before it is started again.
+   */
+  backoff: {
+    initial: Duration
+    max: Duration
+    /**
+     * By how much each further death lengthens it.
+     */
+    factor: number
+  }
+}
+/**
+ * When it counts as dead although it runs; it is then restarted.
+ */
+export interface Liveness {
+  interval: Duration
+  timeout: Duration
+  /**
+   * Failed probes in a row that make it dead.
+   */
+  failures: number
+}
+/**
+ * Its log directory, rotated by s6-log.
+ */
+export interface Logs {
+  maxSize: Size
+  /**
+   * Archived files that are kept.
+   */
+  maxFiles: number
+}
+/**
+ * ComfyUI, one process per GPU.
+ */
+export interface Comfyui {
+  /**
+   * Whether ComfyUI runs.
+   */
+  enabled: boolean
+  /**
+   * One ComfyUI per GPU; `false` gives a single one, on GPU 0.
+   */
+  perGpu: boolean
+  basePort: Port
+  /**
+   * Distance between the ports of two GPUs.
+   */
+  portIncrement: number
+  listen: Address
+  healthEndpoint: UrlPath
+  directory: Path
+  python: Text
+  gpuMemory?: Size
+  command?: Command
+  /**
+   * Services (by their key in this file) that must be ready before this one starts, and that stop after it. Between two services with an instance per GPU it is the instance on the same GPU.
+   */
+  dependsOn: string[]
+  /**
+   * Further arguments for ComfyUI. Flags that the compiler owns are refused.
+   */
+  args: Text[]
+  env: Env
+  user?: User
+  restart: Restart
+  /**
+   * How long a start may take.
+   */
+  startup: {
+    timeout: Duration
+  }
+  liveness: Liveness
+  /**
+   * How the service is asked to stop.
+   */
+  stop: {
+    signal: Signal
+    timeout: Duration
+  }
+  /**
+   * What happens to this service when one that it depends on was restarted and is ready again.
+   */
+  onDependencyRestart: 'restart' | 'keep'
+  logs: Logs
+}
+/**
+ * Environment variables. A value with a `${VAR}` stays a reference until the machine boots and is then kept in a file of mode 0600.
+ */
+export interface Env {
+  [k: string]: string | number | boolean
+}
+/**
+ * Automatic1111, one process per GPU.
+ */
+export interface Automatic1111 {
+  /**
+   * Whether Automatic1111 runs.
+   */
+  enabled: boolean
+  /**
+   * One Automatic1111 per GPU; `false` gives a single one, on GPU 0.
+   */
+  perGpu: boolean
+  basePort: Port
+  /**
+   * Distance between the ports of two GPUs.
+   */
+  portIncrement: number
+  listen: Address
+  healthEndpoint: UrlPath
+  directory: Path
+  python: Text
+  gpuMemory?: Size
+  command?: Command
+  /**
+   * Services (by their key in this file) that must be ready before this one starts, and that stop after it. Between two services with an instance per GPU it is the instance on the same GPU.
+   */
+  dependsOn: string[]
+  /**
+   * Further arguments for Automatic1111. Flags that the compiler owns are refused.
+   */
+  args: Text[]
+  env: Env
+  user?: User
+  restart: Restart
+  /**
+   * How long a start may take.
+   */
+  startup: {
+    timeout: Duration
+  }
+  liveness: Liveness
+  /**
+   * How the service is asked to stop.
+   */
+  stop: {
+    signal: Signal
+    timeout: Duration
+  }
+  /**
+   * What happens to this service when one that it depends on was restarted and is ready again.
+   */
+  onDependencyRestart: 'restart' | 'keep'
+  logs: Logs
+}
+/**
+ * The worker that takes jobs from Redis, one per GPU.
+ */
+export interface RedisWorker {
+  /**
+   * Whether the worker runs.
+   */
+  enabled: boolean
+  /**
+   * One worker per GPU; `false` gives a single one, on GPU 0.
+   */
+  perGpu: boolean
+  /**
+   * Where its package comes from.
+   */
+  downloadUrl: string
+  /**
+   * Kinds of job that it takes (`WORKER_CONNECTORS`). Empty: the services of this machine that it can drive.
+   */
+  connectors: string[]
+  directory: Path
+  command?: Command
+  /**
+   * Services that must be ready before it starts, and that stop after it. Absent: ComfyUI and Automatic1111 of the same GPU, as far as they are enabled.
+   */
+  dependsOn?: string[]
+  /**
+   * Further arguments for the worker. Flags that the compiler owns are refused.
+   */
+  args: Text[]
+  env: Env
+  user?: User
+  restart: Restart
+  /**
+   * How long a start may take.
+   */
+  startup: {
+    timeout: Duration
+  }
+  liveness: Liveness
+  /**
+   * How the service is asked to stop.
+   */
+  stop: {
+    signal: Signal
+    timeout: Duration
+  }
+  /**
+   * What happens to this service when one that it depends on was restarted and is ready again.
+   */
+  onDependencyRestart: 'restart' | 'keep'
+  logs: Logs
+}
+/**
+ * Ollama, one server for the machine.
+ */
+export interface Ollama {
+  /**
+   * Whether Ollama runs.
+   */
+  enabled: boolean
+  port: Port
+  listen: Address
+  healthEndpoint: UrlPath
+  /**
+   * Models that it should have. The first is the default model of the workers (`OLLAMA_DEFAULT_MODEL`).
+   */
+  models: string[]
+  directory: Path
+  /**
+   * GPUs that it may use, by their number in this machine. Empty: all.
+   */
+  gpus: number[]
+  keepAlive: Duration
+  gpuMemory?: Size
+  command?: Command
+  /**
+   * Services (by their key in this file) that must be ready before this one starts, and that stop after it. Between two services with an instance per GPU it is the instance on the same GPU.
+   */
+  dependsOn: string[]
+  /**
+   * Further arguments for `ollama serve`. Flags that the compiler owns are refused.
+   */
+  args: Text[]
+  env: Env
+  user?: User
+  restart: Restart
+  /**
+   * How long a start may take.
+   */
+  startup: {
+    timeout: Duration
+  }
+  liveness: Liveness
+  /**
+   * How the service is asked to stop.
+   */
+  stop: {
+    signal: Signal
+    timeout: Duration
+  }
+  /**
+   * What happens to this service when one that it depends on was restarted and is ready again.
+   */
+  onDependencyRestart: 'restart' | 'keep'
+  logs: Logs
+}
+/**
+ * A service of your own.
+ */
+export interface Custom {
+  /**
+   * Whether the service runs.
+   */
+  enabled: boolean
+  command: Command
+  /**
+   * It runs once to its end and then stays down; what depends on it waits for its success. A failure is tried again within the restart budget.
+   */
+  task: boolean
+  /**
+   * One instance per GPU, pinned to it, named `<name>-gpu<n>`.
+   */
+  perGpu: boolean
+  /**
+   * GPUs that a single instance may use, by their number in this machine. Empty: all.
+   */
+  gpus: number[]
+  gpuMemory?: Size
+  port?: Port
+  /**
+   * Its probe. Absent: it counts as ready when it runs and, if it has a port, when that accepts connections.
+   */
+  health?: {
+    path: UrlPath
+  }
+  /**
+   * Path under which the proxy serves it, `/` at both ends; with `perGpu` each instance is below it (`/my-api/0/`).
+   */
+  route?: string
+  directory?: Path
+  /**
+   * Services (by their key in this file) that must be ready before this one starts, and that stop after it. Between two services with an instance per GPU it is the instance on the same GPU.
+   */
+  dependsOn: string[]
+  /**
+   * Further arguments. Flags that the compiler owns are refused.
+   */
+  args: Text[]
+  env: Env
+  user?: User
+  restart: Restart
+  /**
+   * How long a start may take.
+   */
+  startup: {
+    timeout: Duration
+  }
+  liveness: Liveness
+  /**
+   * How the service is asked to stop.
+   */
+  stop: {
+    signal: Signal
+    timeout: Duration
+  }
+  /**
+   * What happens to this service when one that it depends on was restarted and is ready again.
+   */
+  onDependencyRestart: 'restart' | 'keep'
+  logs: Logs
+}

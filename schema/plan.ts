@@ -1,0 +1,207 @@
+/**
+ * The plan: everything that the machine file means, resolved. The compiler makes it, every emitter reads it, and the
+ * runtime reads its JSON form (`plan.json`): nothing downstream computes a port, a name or a path. It holds no secret.
+ */
+export interface Plan {
+  readonly version: 1
+  readonly target: Target
+  /** Stand-ins run in the place of the GPU services. */
+  readonly simulate: boolean
+  readonly machine: PlannedMachine
+  readonly gpus: readonly PlannedGpu[]
+  readonly paths: MachinePaths
+  /** Directories that setup creates before anything starts, parents first. */
+  readonly directories: readonly PlannedDirectory[]
+  /** In an order in which each comes after all that it waits for. The sidecar is the first. */
+  readonly services: readonly PlannedService[]
+  /** Names that address several services: `gpu0`, `comfyui`, ... */
+  readonly bundles: Readonly<Record<string, readonly string[]>>
+  readonly proxy: PlannedProxy | null
+  readonly sidecar: { readonly listen: string; readonly address: string; readonly port: number }
+  readonly secrets: readonly PlannedSecret[]
+  /** Files that setup writes with secrets resolved, mode 0600: the workers' `.env`. */
+  readonly secretFiles: readonly PlannedSecretFile[]
+  readonly provisioning: { readonly ollamaModels: readonly string[]; readonly workerPackageUrl: string | null }
+  readonly stopBudget: StopBudget
+}
+
+/** `container`: s6-overlay. `local`: plain s6 as distributions package it. */
+export type Target = 'container' | 'local'
+
+export interface PlannedMachine {
+  readonly id: string
+  readonly stopGracePeriodMs: number
+  readonly s6Overlay: string
+}
+
+export interface PlannedGpu {
+  readonly index: number
+  /** What CUDA_VISIBLE_DEVICES names: an index in PCI bus order, or a UUID. */
+  readonly device: string
+  readonly memoryBytes: number
+  readonly memoryGB: number
+  readonly model: string
+  readonly mock: boolean
+}
+
+/** Absolute paths, as the running machine sees them. */
+export interface MachinePaths {
+  /** `/` in a container, the state directory for the local target. Artifact paths are relative to it. */
+  readonly root: string
+  readonly workspace: string
+  readonly shared: string
+  readonly logs: string
+  /** What the compiler emitted, read-only at run time: plan.json, nginx.conf, secrets that stood in the machine file. */
+  readonly config: string
+  /** Shell scripts that `run` and `finish` call. */
+  readonly library: string
+  /** The bundled programs: sidecar.js, provision.js, simulate.js. */
+  readonly programs: string
+  /** Volatile state, empty after a restart: gates, process groups, resolved secrets. */
+  readonly run: string
+  /** `<run>/ready`: a file per ready service. */
+  readonly gates: string
+  /** The directory whose entries are the live service directories. */
+  readonly services: string
+  /** State that outlives restarts, on the volume. */
+  readonly state: string
+}
+
+export interface PlannedDirectory {
+  readonly path: string
+  readonly mode: number
+  readonly user: string | null
+}
+
+export type ServiceType = 'sidecar' | 'nginx' | 'comfyui' | 'automatic1111' | 'redis-worker' | 'ollama' | 'custom'
+
+export interface PlannedService {
+  /** Instance name: `comfyui-gpu0`, `nginx`, `my-api`. */
+  readonly name: string
+  readonly type: ServiceType
+  /** Its key in the machine file; `sidecar` for the sidecar. */
+  readonly key: string
+  readonly gpu: number | null
+  /** A task runs once to its success and stays down. */
+  readonly kind: 'longrun' | 'task'
+  /** No shell reads it. */
+  readonly command: readonly string[]
+  readonly workingDirectory: string | null
+  /** Files without which the service cannot start, checked before the command: a clear message in place of a crash. */
+  readonly requiredFiles: readonly string[]
+  readonly user: string | null
+  readonly environment: Readonly<Record<string, string>>
+  /** Variable -> name of a secret, resolved at boot. */
+  readonly secretEnvironment: Readonly<Record<string, string>>
+  /** How many instances share the CPUs: threads of each are clamped to its share. `null`: no clamp. */
+  readonly threadShare: number | null
+  /** Address that it binds. */
+  readonly listen: string | null
+  /** Where it is reached from inside the machine: `listen`, or loopback where that is a wildcard. */
+  readonly address: string | null
+  readonly port: number | null
+  readonly probe: Probe | null
+  /** Services whose gate must be open before the command runs. */
+  readonly waitsFor: readonly string[]
+  /** Services that must still be up while this one stops: the s6-rc dependencies, direct ones only. */
+  readonly stopsBefore: readonly string[]
+  /** `null`: it is started again for ever. */
+  readonly restart: RestartBudget | null
+  readonly startupTimeoutMs: number
+  readonly liveness: { readonly intervalMs: number; readonly timeoutMs: number; readonly failures: number }
+  readonly stop: { readonly signal: string; readonly timeoutMs: number }
+  readonly onDependencyRestart: 'restart' | 'keep'
+  readonly logs: { readonly directory: string; readonly maxSizeBytes: number; readonly maxFiles: number }
+  /** Set where the supervisor is told of readiness on a file descriptor (s6 `notification-fd`). */
+  readonly readiness: { readonly fd: number; readonly timeoutUpMs: number } | null
+  /** `<machine>-worker-<gpu>`, the one form that all consumers parse. */
+  readonly workerId: string | null
+}
+
+export interface RestartBudget {
+  readonly maxAttempts: number
+  readonly windowMs: number
+  readonly backoff: { readonly initialMs: number; readonly maxMs: number; readonly factor: number }
+}
+
+/** How the sidecar sees that a service is ready. */
+export type Probe =
+  /** 200 to 299; `expect` names the JSON shape of the type's own endpoint. */
+  | {
+      readonly kind: 'http'
+      readonly path: string
+      readonly expect: 'status' | 'comfyui' | 'automatic1111' | 'ollama' | 'proxy'
+    }
+  /** The port accepts connections. */
+  | { readonly kind: 'tcp' }
+  /** It has run for this long. */
+  | { readonly kind: 'uptime'; readonly graceMs: number }
+  /** It has finished with success (`finish` opens its gate). */
+  | { readonly kind: 'task' }
+
+export interface PlannedProxy {
+  readonly listen: string
+  readonly port: number
+  readonly tls: { readonly port: number; readonly certificate: string; readonly key: string } | null
+  /** Answers for the whole machine, without a credential. */
+  readonly healthPath: string
+  /** Answers 200 as soon as nginx itself works, without a credential; for probes. */
+  readonly alivePath: string
+  readonly auth: {
+    readonly mode: 'required' | 'off'
+    readonly user: string
+    readonly passwordSecret: string
+    readonly tokenSecret: string
+  }
+  /** Where setup puts what nginx reads: htpasswd file and bearer map. */
+  readonly credentialFiles: { readonly htpasswd: string; readonly bearerMap: string }
+  readonly maxBodyBytes: number
+  readonly routes: readonly ProxyRoute[]
+  /** The originals' ports, one server each. */
+  readonly gpuPorts: readonly { readonly port: number; readonly service: string }[]
+  readonly configFile: string
+  readonly pidFile: string
+  readonly accessLog: string
+  /** Directory for request bodies and other temporary files. */
+  readonly temporaryDirectory: string
+}
+
+export type ProxyRoute =
+  /** `/comfyui/0/` -> one instance. */
+  | {
+      readonly kind: 'service'
+      readonly path: string
+      readonly service: string
+      readonly host: 'forward' | 'localhost'
+    }
+  /** `/comfyui/` -> all instances of a key, sticky per client. */
+  | { readonly kind: 'balanced'; readonly path: string; readonly services: readonly string[] }
+  /** `/api/` -> the sidecar. */
+  | { readonly kind: 'sidecar'; readonly path: string }
+
+export interface PlannedSecret {
+  /** File name below `<run>/secrets/`. */
+  readonly name: string
+  /** JSON pointer of the field it stands in. */
+  readonly field: string
+  /**
+   * `reference`: the template with its `${VAR}`, resolved from the environment at boot. `literal`: it stood in the
+   * machine file; only the artifact at `file` (mode 0600) holds it.
+   */
+  readonly source:
+    | { readonly kind: 'reference'; readonly template: string }
+    | { readonly kind: 'literal'; readonly file: string }
+}
+
+export interface PlannedSecretFile {
+  readonly path: string
+  /** Lines of `KEY=value`; a value is given in clear or as the name of a secret. */
+  readonly entries: readonly { readonly key: string; readonly value: string | { readonly secret: string } }[]
+}
+
+export interface StopBudget {
+  /** The longest chain, in the order in which it stops. */
+  readonly chain: readonly { readonly service: string; readonly timeoutMs: number }[]
+  readonly totalMs: number
+  readonly stopGracePeriodMs: number
+}
