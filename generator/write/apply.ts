@@ -1,0 +1,126 @@
+import type { Artifact } from '../artifact.ts'
+import { type Change, type Conflict, compare, neededDirectories, type Owned, ownedBy, wantedFiles } from './compare.ts'
+import { type Disk, EMPTY_DISK, openDisk } from './disk.ts'
+import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
+import { takeLock } from './lock.ts'
+import { formatManifest, type Manifest, NO_TREE, readTreeState, sha256, type TreeState } from './manifest.ts'
+import { findOutputDirectory } from './output-directory.ts'
+import { perform, type Work } from './perform.ts'
+import { stageTree } from './stage.ts'
+
+export interface ApplyOptions {
+  readonly outputDirectory: string
+  readonly artifacts: readonly Artifact[]
+  /** Kept in the manifest as they are: hashes of what the artifacts were made from. */
+  readonly inputs?: Readonly<Record<string, string>>
+  /** Only say what would change. @default false */
+  readonly dryRun?: boolean
+  /** Replace files that no run wrote, where an artifact belongs. @default false */
+  readonly force?: boolean
+  /** How long to wait for another run in the same directory. @default 2000 */
+  readonly lockTimeoutMs?: number
+  /** @default node:fs */
+  readonly fileSystem?: FileSystem
+}
+
+export interface ApplyResult {
+  /** Absolute, without links. */
+  readonly outputDirectory: string
+  readonly changes: readonly Change[]
+  /** Where there is one, nothing was written. */
+  readonly conflicts: readonly Conflict[]
+  readonly unchangedCount: number
+  /** An earlier run was killed on the way; unless this is a dry run or has conflicts, the tree is complete now. */
+  readonly wasUnfinished: boolean
+}
+
+/** Longer than any run takes, shorter than a user's patience. */
+const LOCK_TIMEOUT_MS = 2000
+
+interface Plan extends Work {
+  readonly conflicts: readonly Conflict[]
+}
+
+/**
+ * Makes the output directory hold the artifacts: new and changed files are written, orphans of earlier runs removed,
+ * everything else left alone, unchanged files too. Whatever the moment it is killed at, no file is half written, and
+ * the tree is the old one, the new one, or marked unfinished for the next run to complete. Why that holds:
+ * docs/decisions/0003-atomic-write.md.
+ *
+ * @throws WriteError `WRITE_FAILED`, `READ_FAILED`, `LOCKED`, `BAD_ARTIFACT`
+ */
+export function applyTree(options: ApplyOptions): ApplyResult {
+  const { outputDirectory, dryRun = false, fileSystem: fs = NODE_FILE_SYSTEM } = options
+  const { root, exists } = findOutputDirectory(outputDirectory, 'WRITE_FAILED', fs)
+  const wanted = wantedFiles(options.artifacts)
+  const look = () => makePlan(root, wanted, options, readTreeState(root, fs), openDisk(root, fs))
+
+  if (!exists) {
+    const plan = makePlan(root, wanted, options, NO_TREE, EMPTY_DISK)
+    if (dryRun || stageTree(root, wanted, plan.manifest, fs)) return resultOf(plan)
+  }
+  const seen = look()
+  if (dryRun || isDone(seen)) return resultOf(seen)
+  // a directory that no run has ever touched stays untouched, without even a lock
+  if (seen.conflicts.length > 0 && isForeign(readTreeState(root, fs))) return resultOf(seen)
+
+  const lock = takeLock(root, fs, options.lockTimeoutMs ?? LOCK_TIMEOUT_MS)
+  try {
+    // whoever had the lock before may have changed what was seen
+    const plan = look()
+    if (plan.conflicts.length === 0) perform(plan, fs)
+    return resultOf(plan)
+  } finally {
+    lock.release()
+  }
+}
+
+function makePlan(
+  root: string,
+  wanted: Work['wanted'],
+  { inputs = {}, force = false }: ApplyOptions,
+  state: TreeState,
+  disk: Disk,
+): Plan {
+  const owned = ownedBy(state.manifest, state.journal)
+  const changes: Change[] = []
+  const conflicts: Conflict[] = []
+  for (const finding of compare({ wanted, owned, disk, force }))
+    if (finding.kind === 'conflict') conflicts.push(finding)
+    else changes.push(finding)
+  return { root, wanted, state, disk, owned, changes, conflicts, manifest: manifestOf(wanted, inputs, owned, disk) }
+}
+
+/** The manifest that the run will leave. Of the directories, those are ours that a run made or has still to make. */
+function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: Owned, disk: Disk): Manifest {
+  const files = wanted.map(
+    ({ path, mode, content }) => [path, { mode, sha256: sha256(content), sizeBytes: content.length }] as const,
+  )
+  const isOurs = (path: string) => owned.directories.has(path) || !disk.isDirectory(path)
+  return { inputs, files: Object.fromEntries(files), directories: neededDirectories(wanted).filter(isOurs) }
+}
+
+function isDone({ state, changes, manifest }: Plan): boolean {
+  return (
+    changes.length === 0 &&
+    state.state === 'complete' &&
+    state.otherNames.length === 0 &&
+    state.manifest !== undefined &&
+    formatManifest(state.manifest) === formatManifest(manifest)
+  )
+}
+
+function isForeign({ state, otherNames }: TreeState): boolean {
+  return state === 'absent' && otherNames.length === 0
+}
+
+function resultOf({ root, wanted, changes, conflicts, state }: Plan): ApplyResult {
+  const changedCount = changes.filter((change) => change.kind !== 'remove').length + conflicts.length
+  return {
+    outputDirectory: root,
+    changes,
+    conflicts,
+    unchangedCount: wanted.length - changedCount,
+    wasUnfinished: state.state === 'unfinished',
+  }
+}

@@ -1,0 +1,31 @@
+/** Where the manifest, the journal and the lock live, directly below the output directory. */
+export const STATE_DIRECTORY = '.machinegen'
+
+/** Why `path` cannot be the path of an artifact; `undefined` where it can. */
+export function pathProblem(path: string): string | undefined {
+  if (path === '') return 'it is empty'
+  if (path.startsWith('/')) return 'it is absolute'
+  if (path.includes('\0')) return 'it contains a NUL'
+  const segments = path.split('/')
+  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..'))
+    return 'a segment is empty, "." or ".."'
+  if (segments[0] === STATE_DIRECTORY) return `"${STATE_DIRECTORY}" is kept for the manifest`
+  return undefined
+}
+
+/** The directories above a path, outermost first: `a/b/c` gives `a`, `a/b`. */
+export function directoriesAbove(path: string): string[] {
+  const directories: string[] = []
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) directories.push(path.slice(0, at))
+  return directories
+}
+
+/** `''` for a path directly below the output directory. */
+export function directoryOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
+
+/** Order of code units: the same everywhere, whatever the locale. */
+export function byCodeUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,107 @@
+import * as nodeFileSystem from 'node:fs'
+import { systemCode } from './write-error.ts'
+
+/**
+ * The part of `node:fs` that this room uses, so that a test can stop a run between any two calls. Synchronous: a few
+ * hundred small files are written several times faster than through the thread pool.
+ */
+export type FileSystem = Pick<
+  typeof nodeFileSystem,
+  | 'chmodSync'
+  | 'closeSync'
+  | 'fchmodSync'
+  | 'fchownSync'
+  | 'fstatSync'
+  | 'lstatSync'
+  | 'mkdirSync'
+  | 'openSync'
+  | 'readSync'
+  | 'readdirSync'
+  | 'readFileSync'
+  | 'realpathSync'
+  | 'renameSync'
+  | 'rmSync'
+  | 'rmdirSync'
+  | 'unlinkSync'
+  | 'writeSync'
+>
+
+export const NODE_FILE_SYSTEM: FileSystem = nodeFileSystem
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = nodeFileSystem.constants
+
+/** Nobody but the owner can open a file before its last mode is set. */
+const MODE_WHILE_WRITING = 0o600
+const DIRECTORY_MODE = 0o755
+
+export interface NewFile {
+  readonly content: Uint8Array
+  /** Exact, whatever the umask. */
+  readonly mode: number
+  /** Given where the file takes the place of one with another owner. */
+  readonly owner?: { readonly userId: number; readonly groupId: number }
+}
+
+/** Makes a file that must not exist yet. It can be seen half written: only for paths nobody looks at. */
+export function createFile(fs: FileSystem, path: string, file: NewFile): void {
+  const descriptor = fs.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, MODE_WHILE_WRITING)
+  try {
+    if (file.owner !== undefined) keepOwner(fs, descriptor, file.owner)
+    for (let written = 0; written < file.content.length; )
+      written += fs.writeSync(descriptor, file.content, written, file.content.length - written)
+    fs.fchmodSync(descriptor, file.mode)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** Root alone may give files away. Where it may not either (an owner outside its user namespace) the file becomes ours. */
+function keepOwner(fs: FileSystem, descriptor: number, { userId, groupId }: NonNullable<NewFile['owner']>): void {
+  if (process.geteuid?.() !== 0) return
+  try {
+    fs.fchownSync(descriptor, userId, groupId)
+  } catch (error) {
+    if (!['EPERM', 'EINVAL'].includes(systemCode(error) ?? '')) throw error
+  }
+}
+
+/** Puts a file in the place of whatever non-directory is at `path`, in one step. `temporary` is in the same directory. */
+export function replaceFile(fs: FileSystem, path: string, temporary: string, file: NewFile): void {
+  try {
+    createFile(fs, temporary, file)
+    fs.renameSync(temporary, path)
+  } catch (error) {
+    removeIfThere(fs, temporary)
+    throw error
+  }
+}
+
+/** Makes a directory of mode 0755, whatever the umask; a set-group-id bit that it inherits stays. */
+export function makeDirectory(fs: FileSystem, path: string): void {
+  fs.mkdirSync(path, DIRECTORY_MODE)
+  repairDirectory(fs, path)
+}
+
+/** Gives a directory of ours its mode back. */
+export function repairDirectory(fs: FileSystem, path: string): void {
+  const mode = fs.lstatSync(path).mode & 0o7777
+  if ((mode & 0o777) !== DIRECTORY_MODE) fs.chmodSync(path, (mode & 0o7000) | DIRECTORY_MODE)
+}
+
+/** Tidying that must not hide the error it follows, and cannot fail for a file that is already gone. */
+export function removeIfThere(fs: FileSystem, path: string): void {
+  try {
+    fs.unlinkSync(path)
+  } catch {
+    // what stays behind is removed by the next run
+  }
+}
+
+/** Names in a directory; none where it is missing or closed to us. */
+export function namesIn(fs: FileSystem, directory: string): string[] {
+  try {
+    return fs.readdirSync(directory)
+  } catch {
+    return []
+  }
+}
