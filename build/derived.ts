@@ -20,7 +20,10 @@ export async function generateDerived(): Promise<DerivedFile[]> {
   return [
     { path: 'schema/machine.ts', content: await machineTypes(schema), committed: true },
     { path: 'generator/generated/validate-machine.js', content: validator(schema), committed: false },
+    { path: 'generator/generated/validate-machine.d.ts', content: VALIDATOR_TYPES, committed: false },
     { path: 'generator/generated/templates.js', content: templates(), committed: false },
+    { path: 'generator/generated/templates.d.ts', content: TEMPLATE_TYPES, committed: false },
+    { path: 'generator/generated/static-files.ts', content: staticFiles(), committed: false },
   ]
 }
 
@@ -69,8 +72,38 @@ function templates(): string {
     .sort()
     .map((file) => {
       const text = readFileSync(`templates/${file}`, 'utf8')
-      const code = Handlebars.precompile(text, { noEscape: true, strict: true, assumeObjects: false, preventIndent: true })
+      const code = Handlebars.precompile(text, {
+        noEscape: true,
+        strict: true,
+        assumeObjects: false,
+        preventIndent: true,
+      })
       return `  ${JSON.stringify(file.slice(0, -'.hbs'.length))}: ${code}`
     })
   return `export default {\n${entries.join(',\n')}\n}\n`
 }
+
+/** The files of rootfs/ that the compiler emits as they are, by their path in a machine. */
+function staticFiles(): string {
+  const entries = readdirSync('rootfs', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => `${entry.parentPath}/${entry.name}`)
+    .sort()
+    .map((file) => `  ${JSON.stringify(file.slice('rootfs'.length))}: ${JSON.stringify(readFileSync(file, 'utf8'))},`)
+  return `export const staticFiles = {\n${entries.join('\n')}\n} as const\n`
+}
+
+const VALIDATOR_TYPES = `/** What ajv's generated code says of one failed keyword. */
+export interface SchemaError {
+  readonly keyword: string
+  readonly instancePath: string
+  readonly params: Record<string, unknown>
+  readonly message?: string
+}
+declare const validate: ((data: unknown) => boolean) & { errors?: SchemaError[] | null }
+export default validate
+`
+
+const TEMPLATE_TYPES = `declare const templates: Record<string, unknown>
+export default templates
+`

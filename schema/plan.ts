@@ -150,8 +150,8 @@ export interface PlannedProxy {
   readonly auth: {
     readonly mode: 'required' | 'off'
     readonly user: string
-    readonly passwordSecret: string
-    readonly tokenSecret: string
+    readonly passwordSecret: string | null
+    readonly tokenSecret: string | null
   }
   /** Where setup puts what nginx reads: htpasswd file and bearer map. */
   readonly credentialFiles: { readonly htpasswd: string; readonly bearerMap: string }

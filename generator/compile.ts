@@ -1,0 +1,111 @@
+import type { Plan, Target } from '../schema/plan.ts'
+import type { Artifact } from './artifact.ts'
+import type { Diagnostic } from './diagnostics/diagnostic.ts'
+import { sortDiagnostics } from './diagnostics/sort.ts'
+import { emitTree } from './emit/emit-tree.ts'
+import { environmentOverrides } from './load/environment-overrides.ts'
+import { loadMachine, type Source } from './load/load-machine.ts'
+import { buildPlan } from './plan/build-plan.ts'
+import type { Finding, Provenance } from './services/service-type.ts'
+import { checkShape } from './validate/check-shape.ts'
+import { checkValues } from './validate/check-values.ts'
+import { locate, type Origins } from './validate/locate.ts'
+import { treatmentOf } from './validate/schema-walk.ts'
+
+/** All that a render depends on. Nothing else is read: no clock, no file, no `process.env`. */
+export interface CompileInput {
+  /** The layers, first to last: a later one wins. */
+  readonly sources: readonly Source[]
+  /** `--set` options, e.g. `services.comfyui.basePort=9000`; they win over every layer. */
+  readonly sets?: readonly string[]
+  /** What `${VAR}` refers to. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Whether the environment variables of the original machines (`NUM_GPUS`, ...) change the machine. Default: no. */
+  readonly applyEnvironment?: boolean
+  /** Default: `container`. */
+  readonly target?: Target
+  /** GPUs found on this host, for `gpu.count: auto`. */
+  readonly detectedGpus?: number | null
+  /** Stand-ins in the place of the GPU services. */
+  readonly simulate?: boolean
+  /** Added to every port. */
+  readonly portOffset?: number
+  /** For the local target: absolute paths of its state directory, of machinegen's programs and of Node. */
+  readonly local?: { readonly stateDirectory: string; readonly programDirectory: string; readonly node: string }
+  /** First line of every generated file that can have comments, without the comment sign. */
+  readonly marker?: string
+}
+
+export interface Compilation {
+  /** `null` where the machine file is not even of the right shape. */
+  readonly plan: Plan | null
+  /** Empty when there is an error. */
+  readonly artifacts: readonly Artifact[]
+  /** Sorted by position. */
+  readonly diagnostics: readonly Diagnostic[]
+  /** The texts that diagnostics point into, by file name. */
+  readonly texts: ReadonlyMap<string, string>
+  /** Where each value of the document came from, by JSON pointer. */
+  readonly origins: Origins
+  /** By service, then by field: which value of the document decided it. */
+  readonly provenance: Readonly<Record<string, Readonly<Record<string, Provenance>>>>
+}
+
+/** Compiles a machine file: the whole pipeline as one pure function. Never throws for bad input. */
+export function compile(input: CompileInput): Compilation {
+  const environment = input.environment ?? {}
+  const overrides = input.applyEnvironment
+    ? environmentOverrides(environment)
+    : { overrides: [], diagnostics: [], texts: new Map() }
+  const loaded = loadMachine({
+    sources: [...input.sources],
+    sets: [...(input.sets ?? [])],
+    environment,
+    overrides: overrides.overrides,
+    treatmentOf,
+  })
+  const found: Diagnostic[] = [...loaded.diagnostics, ...overrides.diagnostics]
+  const texts = new Map([...loaded.texts, ...overrides.texts])
+  const unfinished = { artifacts: [], texts, origins: loaded.origins, provenance: {} }
+  const readable = !hasError(loaded.diagnostics)
+  const shape = checkShape(loaded.value, loaded.origins)
+  // A document with holes where the text could not be read would be blamed for what is missing.
+  if (readable) found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins))
+  if (!readable || shape.settings === null) {
+    return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
+  }
+  const { plan, literalSecrets, provenance } = buildPlan(shape.settings, planOptions(input), (finding) =>
+    found.push(placed(finding, loaded.origins)),
+  )
+  const diagnostics = sortDiagnostics(found)
+  if (hasError(found)) return { ...unfinished, plan, diagnostics, provenance }
+  const artifacts = emitTree(plan, { literalSecrets, marker: input.marker ?? DEFAULT_MARKER })
+  return { plan, artifacts, diagnostics, texts, origins: loaded.origins, provenance }
+}
+
+const DEFAULT_MARKER = 'Made by machinegen: edit the machine file and run "machinegen render".'
+
+const hasError = (diagnostics: readonly Diagnostic[]): boolean =>
+  diagnostics.some((diagnostic) => diagnostic.severity === 'error')
+
+function planOptions(input: CompileInput): Parameters<typeof buildPlan>[1] {
+  const { local } = input
+  return {
+    paths: input.target === 'local' && local !== undefined ? { target: 'local', ...local } : { target: 'container' },
+    simulate: input.simulate ?? false,
+    portOffset: input.portOffset ?? 0,
+    node: local?.node ?? 'node',
+    detectedGpus: input.detectedGpus ?? null,
+  }
+}
+
+function placed(finding: Finding, origins: Origins): Diagnostic {
+  const { pointer, part, related, ...diagnostic } = finding
+  return {
+    ...diagnostic,
+    ...locate(origins, pointer, part),
+    ...(related === undefined
+      ? {}
+      : { related: related.map((item) => ({ message: item.message, ...locate(origins, item.pointer, item.part) })) }),
+  }
+}

@@ -1,0 +1,56 @@
+import type { Plan } from '../../schema/plan.ts'
+import type { Artifact } from '../artifact.ts'
+import { staticFiles } from '../generated/static-files.ts'
+import { artifactPath } from './artifact-path.ts'
+import { emitComfyui } from './comfyui/emit-comfyui.ts'
+import { emitNginx } from './nginx/emit-nginx.ts'
+import { emitContainerTree } from './s6/emit-container.ts'
+import { emitLocalTree } from './s6/emit-local.ts'
+
+export interface EmitOptions {
+  /** Secrets that stood in the machine file in clear, by name. */
+  readonly literalSecrets: ReadonlyMap<string, { readonly value: string }>
+  /** First line of every file that can have comments. */
+  readonly marker: string
+}
+
+/** All files of a machine, sorted by path. */
+export function emitTree(plan: Plan, { literalSecrets, marker }: EmitOptions): Artifact[] {
+  const artifacts = [
+    ...(plan.target === 'container' ? emitContainerTree(plan, marker) : emitLocalTree(plan, marker)),
+    ...emitNginx(plan, marker),
+    ...emitComfyui(plan, marker),
+    library(plan),
+    planFile(plan),
+    ...secretFiles(plan, literalSecrets),
+  ].sort((a, b) => (a.path < b.path ? -1 : 1))
+  refuseDuplicates(artifacts)
+  return artifacts
+}
+
+function library(plan: Plan): Artifact {
+  const path = artifactPath(plan, `${plan.paths.library}/service.sh`)
+  return { path, mode: 0o644, content: staticFiles['/usr/lib/machinegen/service.sh'], source: 's6' }
+}
+
+function planFile(plan: Plan): Artifact {
+  const path = artifactPath(plan, `${plan.paths.config}/plan.json`)
+  return { path, mode: 0o644, content: `${JSON.stringify(plan, null, 2)}\n`, source: 'plan' }
+}
+
+function secretFiles(plan: Plan, literals: EmitOptions['literalSecrets']): Artifact[] {
+  return plan.secrets.flatMap(({ name, source }) => {
+    if (source.kind !== 'literal') return []
+    const content = literals.get(name)?.value ?? ''
+    return [{ path: artifactPath(plan, source.file), mode: 0o600, content, source: 'secrets' }]
+  })
+}
+
+function refuseDuplicates(sorted: readonly Artifact[]): void {
+  for (const [index, artifact] of sorted.entries()) {
+    const next = sorted[index + 1]
+    if (next?.path === artifact.path) {
+      throw new Error(`cannot emit "${artifact.path}" twice: ${artifact.source} and ${next.source} both make it`)
+    }
+  }
+}

@@ -1,0 +1,12 @@
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** A value as text or as a quoted attribute of an HTML page. NUL, which HTML cannot hold, becomes U+FFFD. */
+export function htmlText(value: string): string {
+  return value.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '').replaceAll('\0', '\ufffd')
+}

@@ -1,0 +1,128 @@
+import type { Plan, PlannedService } from '../../../schema/plan.ts'
+import { backoffDelaysMs } from '../../plan/restart-budget.ts'
+import { envdirFile } from '../quote/envdir.ts'
+import { shellCommand, shellWord } from '../quote/shell.ts'
+
+/** A file of a service directory, by its name in it. */
+export interface ServiceFile {
+  readonly name: string
+  readonly mode: number
+  readonly content: string
+}
+
+/**
+ * Codes of deaths that count against a restart budget: all but those by SIGINT (130), SIGQUIT (131) and SIGTERM (143),
+ * which is how people and the sidecar end a process. s6 stores a death by signal as 128 + its number.
+ */
+const COUNTED_DEATHS = '0-129,132-142,144-255'
+
+/** The supervisor keeps this many deaths at the most (s6-supervise, max-death-tally). */
+const DEATH_TALLY_LIMIT = 4096
+
+/** What both targets give a service: its scripts, its environment and the supervisor's settings. */
+export function serviceFiles(plan: Plan, service: PlannedService, marker: string): ServiceFile[] {
+  return [
+    script('run', runScript(plan, service, marker)),
+    script('finish', finishScript(plan, service, marker)),
+    ...(service.readiness === null ? [] : [setting('notification-fd', service.readiness.fd)]),
+    setting('timeout-kill', service.stop.timeoutMs),
+    setting('max-death-tally', DEATH_TALLY_LIMIT),
+    ...(service.stop.signal === 'SIGTERM' ? [] : [setting('down-signal', service.stop.signal)]),
+    ...environmentFiles(service),
+  ]
+}
+
+const script = (name: string, content: string): ServiceFile => ({ name, mode: 0o755, content })
+const setting = (name: string, value: string | number): ServiceFile => ({ name, mode: 0o644, content: `${value}\n` })
+
+function environmentFiles(service: PlannedService): ServiceFile[] {
+  return Object.entries(service.environment).flatMap(([name, value]) => {
+    const content = envdirFile(value)
+    return content === null ? [] : [{ name: `env/${name}`, mode: 0o644, content }]
+  })
+}
+
+/** Only `with-contenv` gives a service the variables of the container; it must be first, since it clears the rest. */
+function interpreter(plan: Plan): string {
+  return plan.target === 'container' ? '#!/command/with-contenv sh' : '#!/bin/sh'
+}
+
+function header(plan: Plan, marker: string): string[] {
+  return [interpreter(plan), `# ${marker}`, 'exec 2>&1', `. ${shellWord(`${plan.paths.library}/service.sh`)}`]
+}
+
+function runScript(plan: Plan, service: PlannedService, marker: string): string {
+  const empty = Object.keys(service.environment).filter((name) => service.environment[name] === '')
+  const lines = [
+    ...header(plan, marker),
+    `begin ${service.name} ${shellWord(plan.paths.run)}`,
+    ...(service.restart === null ? [] : [backOff(service.restart)]),
+    ...(service.waitsFor.length === 0 ? [] : [`wait_for ${service.waitsFor.join(' ')}`]),
+    ...service.requiredFiles.map((path) => `require_file ${shellWord(path)}`),
+    ...(service.workingDirectory === null ? [] : [`enter ${shellWord(service.workingDirectory)}`]),
+    ...(service.threadShare === null ? [] : [`share_threads ${service.threadShare}`]),
+    // s6-envdir takes an empty file for a variable to remove.
+    ...empty.map((name) => `export ${name}=`),
+    'quiet',
+    ...(service.readiness === null ? [] : [`echo >&${service.readiness.fd}`, `exec ${service.readiness.fd}>&-`]),
+    `exec ${execChain(plan, service)}`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** Environment first, then the user, then the program: a secret's file is readable by root alone. */
+function execChain(plan: Plan, service: PlannedService): string {
+  const environment = Object.values(service.environment).some((value) => value !== '')
+  const secrets = Object.keys(service.secretEnvironment).length > 0
+  const chain = [
+    ...(environment ? ['s6-envdir -fL "$service_directory/env"'] : []),
+    ...(secrets ? [`s6-envdir -fL ${shellWord(`${plan.paths.run}/env/${service.name}`)}`] : []),
+    ...(service.user === null || plan.target === 'local' ? [] : [`s6-setuidgid ${shellWord(service.user)}`]),
+    shellCommand(service.command),
+  ]
+  return chain.join(' \\\n  ')
+}
+
+function backOff(restart: NonNullable<PlannedService['restart']>): string {
+  const delays = backoffDelaysMs(restart).map((delayMs) => String(delayMs / 1000))
+  return `back_off ${seconds(restart.windowMs)} ${delays.join(' ')}`
+}
+
+/** s6 counts whole seconds. */
+const seconds = (milliseconds: number): number => Math.max(1, Math.ceil(milliseconds / 1000))
+
+function finishScript(plan: Plan, service: PlannedService, marker: string): string {
+  const lines = [
+    ...header(plan, marker),
+    `ended ${service.name} ${shellWord(plan.paths.run)} "$@"`,
+    ...(service.kind === 'task'
+      ? [`if [ "$1" = 0 ]; then : >${shellWord(`${plan.paths.gates}/${service.name}`)}; exit 125; fi`]
+      : []),
+    ...(service.restart === null ? ['exit 0'] : giveUp(service.restart)),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** Exits 125, which makes the supervisor leave the service down, once the budget is spent. */
+function giveUp(restart: NonNullable<PlannedService['restart']>): string[] {
+  return [
+    'stop_was_wanted && exit 0',
+    `exec s6-permafailon ${seconds(restart.windowMs)} ${restart.maxAttempts} ${COUNTED_DEATHS} true`,
+  ]
+}
+
+/** The logger of a service: a log volume that cannot be written costs the log file, not the service. */
+export function loggerScript(plan: Plan, service: PlannedService, marker: string): string {
+  const directory = shellWord(service.logs.directory)
+  // Lines go to the container's output without a time: many are JSON, and the engine adds one.
+  const forward = plan.target === 'container' ? ' 1' : ''
+  const rotation = `n${service.logs.maxFiles} s${Math.max(4096, Math.min(service.logs.maxSizeBytes, 268_435_455))}`
+  const lines = [
+    '#!/bin/sh',
+    `# ${marker}`,
+    `mkdir -p ${directory} && exec s6-log -- ${rotation} T ${directory}${forward}`,
+    `echo "cannot keep the log of ${service.name}: "${directory}" cannot be written" >&2`,
+    `exec s6-log -- 1`,
+  ]
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,148 @@
+import type { Custom, Machine } from '../../schema/machine.ts'
+import type { Plan, PlannedProxy, PlannedService } from '../../schema/plan.ts'
+import { BUILT_IN_KINDS, kindOf } from '../services/registry.ts'
+import type { Finding, PlanContext, Provenance, ServiceDraft } from '../services/service-type.ts'
+import { draftSidecar } from '../services/sidecar.ts'
+import { planBundles } from './bundles.ts'
+import { inStartOrder, resolveDependencies } from './dependencies.ts'
+import { planDirectories } from './directories.ts'
+import { checkGpuMemory, planGpus } from './gpus.ts'
+import { checkLiteralSecrets } from './literal-secrets.ts'
+import { checkInstanceNames, checkServiceName } from './names.ts'
+import { checkOverlay } from './overlay.ts'
+import { type PathOptions, placePath, planPaths } from './paths.ts'
+import { checkPorts } from './ports.ts'
+import { planProxy, proxyClaims } from './proxy.ts'
+import { durationMs } from './quantities.ts'
+import { checkRestartBudget } from './restart-budget.ts'
+import { checkRoutes, planRoutes } from './routes.ts'
+import { secretRegister } from './secrets.ts'
+import { checkStopBudget, planStopBudget } from './stop-budget.ts'
+import { planWorkerFiles } from './worker-files.ts'
+
+export interface PlanOptions {
+  readonly paths: PathOptions
+  readonly simulate: boolean
+  readonly portOffset: number
+  /** The Node that runs machinegen's own programs. */
+  readonly node: string
+  readonly detectedGpus: number | null
+}
+
+export interface PlanResult {
+  /** Complete even where findings are errors, so that commands can still show it; emitters run only without errors. */
+  readonly plan: Plan
+  /** Values of secrets that stood in the machine file, by name. */
+  readonly literalSecrets: ReadonlyMap<string, { readonly value: string }>
+  /** By service name, then by field. */
+  readonly provenance: Readonly<Record<string, Readonly<Record<string, Provenance>>>>
+}
+
+/** Resolves a machine file of the right shape. Pure; what is wrong goes to `report`. */
+export function buildPlan(settings: Machine, options: PlanOptions, report: (finding: Finding) => void): PlanResult {
+  const paths = planPaths(settings.paths, options.paths)
+  const secrets = secretRegister(`${paths.config}/secrets`)
+  const context: PlanContext = {
+    settings,
+    target: options.paths.target,
+    simulate: options.simulate,
+    portOffset: options.portOffset,
+    node: options.node,
+    gpus: planGpus(settings.machine, options.detectedGpus, report),
+    paths,
+    place: (path) => placePath(path, settings.paths.workspace, paths.workspace),
+    secret: secrets.add,
+    report,
+  }
+  const drafts = draftServices(context)
+  const proxy = planProxy(context, drafts, planRoutes(drafts))
+  const services = connectServices(context, drafts, proxy)
+  checkMachine(context, drafts, services, proxy)
+  checkLiteralSecrets([...secrets.literals().values()], report)
+  const stopBudget = planStopBudget(services, durationMs(settings.machine.stopGracePeriod))
+  checkStopBudget(stopBudget, services, report)
+  const plan: Plan = {
+    version: 1,
+    target: context.target,
+    simulate: context.simulate,
+    machine: {
+      id: settings.machine.id,
+      stopGracePeriodMs: stopBudget.stopGracePeriodMs,
+      s6Overlay: settings.machine.s6Overlay,
+    },
+    gpus: context.gpus,
+    paths,
+    directories: planDirectories(context, drafts),
+    services,
+    bundles: planBundles(services),
+    proxy,
+    sidecar: planSidecar(services),
+    secrets: secrets.planned(),
+    secretFiles: planWorkerFiles(context, services),
+    provisioning: {
+      ollamaModels: settings.services.ollama?.enabled ? settings.services.ollama.models : [],
+      workerPackageUrl: settings.services.redisWorker?.enabled ? settings.services.redisWorker.downloadUrl : null,
+    },
+    stopBudget,
+  }
+  return { plan, literalSecrets: secrets.literals(), provenance: provenanceOf(drafts) }
+}
+
+/** The sidecar first, then the built-in services, then the others by name: the order of the file does not matter. */
+function draftServices(context: PlanContext): ServiceDraft[] {
+  const { services } = context.settings
+  const builtIn = BUILT_IN_KINDS.map((kind) => kind.key).filter((key) => services[key] !== undefined)
+  const others = Object.keys(services)
+    .filter((key) => !builtIn.includes(key))
+    .sort()
+  for (const key of others) checkServiceName(key, context.report)
+  const enabled = [...builtIn, ...others].filter((key) => (services[key] as Custom).enabled)
+  return [draftSidecar(context), ...enabled.flatMap((key) => kindOf(key).expand(context, key))]
+}
+
+/** Fills in what a service waits for and in what order services stop. */
+function connectServices(
+  context: PlanContext,
+  drafts: readonly ServiceDraft[],
+  proxy: PlannedProxy | null,
+): PlannedService[] {
+  const { services } = context.settings
+  const keys = new Map(Object.entries(services).map(([key, value]) => [key, { enabled: (value as Custom).enabled }]))
+  const waitsFor = resolveDependencies(drafts, keys, context.report)
+  const routed = new Set(proxy?.routes.flatMap((route) => (route.kind === 'service' ? [route.service] : [])) ?? [])
+  const connected = drafts.map(({ service }) => {
+    const waits = waitsFor.get(service.name) ?? []
+    // What is behind the proxy stops before it: requests in flight end with an answer.
+    const stopsBefore = [...waits, ...(routed.has(service.name) ? ['nginx'] : []), 'sidecar']
+    return {
+      ...service,
+      waitsFor: waits,
+      stopsBefore: service.name === 'sidecar' ? [] : [...new Set(stopsBefore)].filter((name) => name !== service.name),
+    }
+  })
+  return inStartOrder(connected)
+}
+
+function checkMachine(
+  context: PlanContext,
+  drafts: readonly ServiceDraft[],
+  services: readonly PlannedService[],
+  proxy: PlannedProxy | null,
+): void {
+  const { report, settings } = context
+  checkInstanceNames(drafts, report)
+  checkPorts([...drafts.flatMap((draft) => draft.claims), ...proxyClaims(proxy)], report)
+  checkRoutes(drafts, proxy?.healthPath ?? '/health', report)
+  checkGpuMemory(context.gpus, drafts, report)
+  checkRestartBudget(services, report)
+  checkOverlay(settings.machine.s6Overlay, report)
+}
+
+function planSidecar(services: readonly PlannedService[]): Plan['sidecar'] {
+  const sidecar = services.find((service) => service.type === 'sidecar')
+  return { listen: sidecar?.listen ?? '', address: sidecar?.address ?? '', port: sidecar?.port ?? 0 }
+}
+
+function provenanceOf(drafts: readonly ServiceDraft[]): PlanResult['provenance'] {
+  return Object.fromEntries(drafts.map((draft) => [draft.service.name, draft.provenance]))
+}

@@ -1,0 +1,98 @@
+import { childPointer, type Pointer } from '../load/origin.ts'
+import type { PlanContext, ServiceKind } from './service-type.ts'
+
+/** Variables that pin a service to its GPU, whatever its type. */
+export const PINNING_VARIABLES = ['CUDA_VISIBLE_DEVICES', 'CUDA_DEVICE_ORDER'] as const
+
+/** Names that hold a secret more often than not; a literal value under one is treated as such. */
+const SECRET_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)($|_)/i
+
+export interface ProgramEnvironment {
+  readonly environment: Record<string, string>
+  readonly secretEnvironment: Record<string, string>
+}
+
+/**
+ * The user's `env` of a service: plain values, and names of secrets for those that refer to the environment of the
+ * machine or stand under a secret's name. `base` is what the compiler sets; the user's values win over it, except for
+ * variables that the compiler owns, which are reported.
+ */
+export function planEnvironment(
+  context: PlanContext,
+  kind: Pick<ServiceKind, 'ownedVariables'>,
+  key: string,
+  env: Readonly<Record<string, string | number | boolean>>,
+  base: Readonly<Record<string, string>>,
+): ProgramEnvironment {
+  const environment: Record<string, string> = { ...base }
+  const secretEnvironment: Record<string, string> = {}
+  for (const [name, value] of Object.entries(env)) {
+    const pointer = ['services', key, 'env', name].reduce(childPointer, '')
+    const text = String(value)
+    if (kind.ownedVariables.includes(name)) {
+      context.report({
+        code: 'OWNED_VARIABLE',
+        severity: 'error',
+        pointer,
+        part: 'key',
+        message: `cannot set "${name}" for "${key}": the compiler sets it itself`,
+        hint: ownedVariableHint(name),
+      })
+    } else if (isReference(text) || (SECRET_NAME.test(name) && text !== '')) {
+      delete environment[name]
+      const secret = context.secret(pointer, `${key}-${name}`, text)
+      if (secret !== null) secretEnvironment[name] = secret
+    } else {
+      environment[name] = literalText(text)
+    }
+  }
+  return { environment, secretEnvironment }
+}
+
+function ownedVariableHint(name: string): string {
+  if (name.startsWith('CUDA_')) return 'GPUs are pinned with machine.gpu.devices and gpus'
+  return 'the settings of the service decide it'
+}
+
+/** A value without references, as it is meant: secret and deferred fields keep their `$$` when they are read. */
+function literalText(text: string): string {
+  return text.replaceAll('$$', '$')
+}
+
+/** Whether a text has a `${VAR}` that is resolved when the machine boots. */
+export function isReference(text: string): boolean {
+  return text.replaceAll('$$', '').includes('${')
+}
+
+/** Reports flags in `args` that the compiler sets itself, also in their `--flag=value` and abbreviated forms. */
+export function checkArguments(context: PlanContext, kind: ServiceKind, key: string, args: readonly string[]): void {
+  args.forEach((argument, index) => {
+    const flag = argument.split('=', 1)[0] ?? ''
+    const owned = kind.ownedFlags.find((name) => name === flag || isAbbreviation(flag, name))
+    if (owned === undefined) return
+    context.report({
+      code: 'OWNED_FLAG',
+      severity: 'error',
+      pointer: ['services', key, 'args', index].reduce(childPointer, '') as Pointer,
+      message: `cannot pass "${argument}" to "${key}": the compiler sets "${owned}" itself`,
+      hint: FLAG_HINTS[owned] ?? 'the settings of the service decide it',
+    })
+  })
+}
+
+/** argparse, which ComfyUI and Automatic1111 use, takes any unambiguous beginning of a flag. */
+function isAbbreviation(flag: string, name: string): boolean {
+  return flag.startsWith('--') && flag.length >= 5 && name.startsWith(flag) && name.startsWith('--')
+}
+
+const FLAG_HINTS: Record<string, string> = {
+  '--port': 'use basePort',
+  '--listen': 'use listen',
+  '--server-name': 'use listen',
+  '--cuda-device': 'use machine.gpu.devices',
+  '--default-device': 'use machine.gpu.devices',
+  '--device-id': 'use machine.gpu.devices',
+  '--cpu': 'use machine.gpu.mock',
+  '--use-cpu': 'use machine.gpu.mock',
+  '--max-upload-size': 'use services.nginx.maxBodySize',
+}

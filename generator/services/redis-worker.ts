@@ -1,0 +1,120 @@
+import type { RedisWorker } from '../../schema/machine.ts'
+import type { PlannedGpu } from '../../schema/plan.ts'
+import { instanceGpus } from './gpu-instances.ts'
+import { simulated } from './gpu-service.ts'
+import { PINNING_VARIABLES, planEnvironment } from './program.ts'
+import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
+import { planSupervision, supervisionProvenance } from './supervision.ts'
+import { workerEnvironment } from './worker-environment.ts'
+
+/** A worker says in Redis that it is ready; one that does not counts as ready when it has run for this long. */
+const UPTIME_GRACE_MS = 2000
+
+const ENTRY_POINT = 'redis-direct-worker.js'
+
+export const redisWorker: ServiceKind<'redisWorker'> = {
+  key: 'redisWorker',
+  type: 'redis-worker',
+  ownedFlags: [],
+  ownedVariables: [
+    ...PINNING_VARIABLES,
+    'WORKER_ID',
+    'MACHINE_ID',
+    'HUB_REDIS_URL',
+    'WORKER_COMFYUI_HOST',
+    'WORKER_COMFYUI_PORT',
+    'COMFYUI_HOST',
+    'COMFYUI_PORT',
+    'WORKER_A1111_HOST',
+    'WORKER_A1111_PORT',
+    'A1111_HOST',
+    'A1111_PORT',
+  ],
+  expand: (context) => {
+    const settings = context.settings.services.redisWorker
+    if (settings === undefined) return []
+    return instanceGpus(context, settings.perGpu).map((gpu) => draftWorker(context, settings, gpu))
+  },
+}
+
+/** `<machine>-worker-<gpu>`: the one form that the job API, the monitor and the workers all parse. */
+export function workerId(machineId: string, gpu: number): string {
+  return `${machineId}-worker-${gpu}`
+}
+
+function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGpu): ServiceDraft {
+  const name = `redis-worker-gpu${gpu.index}`
+  const directory = context.place(settings.directory)
+  const id = workerId(context.settings.machine.id, gpu.index)
+  const base = workerEnvironment(context, gpu, { workerId: id, connectors: connectorsOf(context, settings), directory })
+  const environment = planEnvironment(context, redisWorker, 'redisWorker', settings.env, base)
+  return {
+    service: {
+      name,
+      type: 'redis-worker',
+      key: 'redisWorker',
+      gpu: gpu.index,
+      kind: 'longrun',
+      ...simulated(context, 'redis-worker', name, gpu, {
+        command: [...(settings.command ?? ['node', ENTRY_POINT]), ...settings.args],
+        flags: settings.args,
+        workingDirectory: directory,
+        requiredFiles: settings.command === undefined ? [`${directory}/${ENTRY_POINT}`] : [],
+        environment: environment.environment,
+      }),
+      user: settings.user ?? null,
+      secretEnvironment: { ...environment.secretEnvironment, ...jobQueueSecrets(context) },
+      threadShare: null,
+      listen: null,
+      address: null,
+      port: null,
+      probe: { kind: 'uptime', graceMs: UPTIME_GRACE_MS },
+      waitsFor: [],
+      stopsBefore: [],
+      ...planSupervision(context, name, settings),
+      readiness: null,
+      workerId: id,
+    },
+    dependsOn: dependenciesOf(settings),
+    claims: [],
+    routes: [],
+    directories: [`${context.paths.workspace}/worker_gpu${gpu.index}`, directory],
+    memory: null,
+    provenance: {
+      workerId: { pointer: '/machine/id', note: `+ "-worker-${gpu.index}"` },
+      workingDirectory: { pointer: '/services/redisWorker/directory' },
+      'environment.WORKER_CONNECTORS': { pointer: '/services/redisWorker/connectors' },
+      'environment.WORKER_GPU_MEMORY_GB': { pointer: '/machine/gpu/memoryGB' },
+      'environment.WORKER_GPU_MODEL': { pointer: '/machine/gpu/model' },
+      'secretEnvironment.HUB_REDIS_URL': { pointer: '/redis/url' },
+      'secretEnvironment.WORKER_WEBSOCKET_AUTH_TOKEN': { pointer: '/redis/authToken' },
+      ...supervisionProvenance('/services/redisWorker'),
+    },
+  }
+}
+
+function jobQueueSecrets(context: PlanContext): Record<string, string> {
+  const { redis } = context.settings
+  const url = context.secret('/redis/url', 'redis-url', redis.url)
+  const token = context.secret('/redis/authToken', 'redis-auth-token', redis.authToken)
+  return {
+    ...(url === null ? {} : { HUB_REDIS_URL: url }),
+    ...(token === null ? {} : { WORKER_WEBSOCKET_AUTH_TOKEN: token, WEBSOCKET_AUTH_TOKEN: token }),
+  }
+}
+
+function dependenciesOf(settings: RedisWorker): ServiceDraft['dependsOn'] {
+  if (settings.dependsOn === undefined) return ['comfyui', 'automatic1111'].map((key) => ({ key, pointer: null }))
+  return settings.dependsOn.map((key, index) => ({ key, pointer: `/services/redisWorker/dependsOn/${index}` }))
+}
+
+/** Connector names of the job queue for the services of this machine. */
+function connectorsOf(context: PlanContext, settings: RedisWorker): readonly string[] {
+  if (settings.connectors.length > 0) return settings.connectors
+  const { comfyui, automatic1111, ollama } = context.settings.services
+  return [
+    ...(comfyui?.enabled ? ['comfyui'] : []),
+    ...(automatic1111?.enabled ? ['a1111'] : []),
+    ...(ollama?.enabled ? ['ollama'] : []),
+  ]
+}

@@ -1,0 +1,71 @@
+import type { Logs, Restart } from '../../schema/machine.ts'
+import type { PlannedService } from '../../schema/plan.ts'
+import { childPointer, type Pointer } from '../load/origin.ts'
+import { durationMs, sizeBytes } from '../plan/quantities.ts'
+import type { PlanContext, Provenance } from './service-type.ts'
+
+/** The settings that all services share; types without a program of the user's lack some. */
+export interface SupervisionSettings {
+  readonly restart: Restart
+  readonly startup: { readonly timeout: string }
+  readonly liveness: { readonly interval: string; readonly timeout: string; readonly failures: number }
+  readonly stop: { readonly signal: string; readonly timeout: string }
+  readonly onDependencyRestart: 'restart' | 'keep'
+  readonly logs: Logs
+}
+
+export type Supervision = Pick<
+  PlannedService,
+  'restart' | 'startupTimeoutMs' | 'liveness' | 'stop' | 'onDependencyRestart' | 'logs'
+>
+
+/** How an instance is supervised, from its settings. */
+export function planSupervision(context: PlanContext, name: string, settings: SupervisionSettings): Supervision {
+  const { restart, liveness, stop } = settings
+  return {
+    restart: {
+      maxAttempts: restart.maxAttempts,
+      windowMs: durationMs(restart.window),
+      backoff: {
+        initialMs: durationMs(restart.backoff.initial),
+        maxMs: durationMs(restart.backoff.max),
+        factor: restart.backoff.factor,
+      },
+    },
+    startupTimeoutMs: durationMs(settings.startup.timeout),
+    liveness: {
+      intervalMs: durationMs(liveness.interval),
+      timeoutMs: durationMs(liveness.timeout),
+      failures: liveness.failures,
+    },
+    stop: { signal: stop.signal, timeoutMs: durationMs(stop.timeout) },
+    onDependencyRestart: settings.onDependencyRestart,
+    logs: planLogs(context, name, settings.logs),
+  }
+}
+
+export function planLogs(context: PlanContext, name: string, logs: Logs): PlannedService['logs'] {
+  return { directory: `${context.paths.logs}/${name}`, maxSizeBytes: sizeBytes(logs.maxSize), maxFiles: logs.maxFiles }
+}
+
+/** Where the fields of `planSupervision` come from. */
+export function supervisionProvenance(service: Pointer): Record<string, Provenance> {
+  const at = (...keys: string[]): Provenance => ({ pointer: keys.reduce(childPointer, service) })
+  return {
+    'restart.maxAttempts': at('restart', 'maxAttempts'),
+    'restart.windowMs': at('restart', 'window'),
+    'restart.backoff.initialMs': at('restart', 'backoff', 'initial'),
+    'restart.backoff.maxMs': at('restart', 'backoff', 'max'),
+    'restart.backoff.factor': at('restart', 'backoff', 'factor'),
+    startupTimeoutMs: at('startup', 'timeout'),
+    'liveness.intervalMs': at('liveness', 'interval'),
+    'liveness.timeoutMs': at('liveness', 'timeout'),
+    'liveness.failures': at('liveness', 'failures'),
+    'stop.signal': at('stop', 'signal'),
+    'stop.timeoutMs': at('stop', 'timeout'),
+    onDependencyRestart: at('onDependencyRestart'),
+    'logs.directory': { pointer: '/paths/logs' },
+    'logs.maxSizeBytes': at('logs', 'maxSize'),
+    'logs.maxFiles': at('logs', 'maxFiles'),
+  }
+}

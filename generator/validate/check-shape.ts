@@ -1,0 +1,198 @@
+import type { Machine } from '../../schema/machine.ts'
+import type { DiagnosticCode } from '../diagnostics/codes.ts'
+import type { Diagnostic } from '../diagnostics/diagnostic.ts'
+import { nearest } from '../diagnostics/nearest.ts'
+import validateMachine, { type SchemaError } from '../generated/validate-machine.js'
+import { childPointer, type JsonObject, type JsonValue, type Pointer, pointerKeys } from '../load/origin.ts'
+import { locate, type Origins } from './locate.ts'
+import { machineSchema, resolveNode, schemaAt } from './schema-walk.ts'
+
+export interface ShapeResult {
+  /** The document with every default filled in; `null` when its shape is wrong. */
+  readonly settings: Machine | null
+  readonly diagnostics: Diagnostic[]
+}
+
+const BUILT_IN_SERVICES = Object.keys(schemaAt(['services'])?.properties ?? {})
+
+/** Checks a document against the schema: all findings, one for each place. */
+export function checkShape(document: JsonObject, origins: Origins): ShapeResult {
+  const settings = structuredClone(document)
+  if (validateMachine(settings)) return { settings: settings as unknown as Machine, diagnostics: [] }
+  const findings = new Map<Pointer, Diagnostic>()
+  for (const error of relevantErrors(validateMachine.errors ?? [])) {
+    const finding = describe(error, document, origins)
+    if (!findings.has(finding.pointer)) findings.set(finding.pointer, finding.diagnostic)
+  }
+  return { settings: null, diagnostics: [...findings.values()] }
+}
+
+/** Of an alternative only the summary is kept: its branches contradict one another. */
+function relevantErrors(errors: readonly SchemaError[]): SchemaError[] {
+  const alternatives = errors.filter((error) => error.keyword === 'oneOf').map((error) => error.instancePath)
+  return errors.filter((error) => error.keyword === 'oneOf' || !alternatives.includes(error.instancePath))
+}
+
+interface Finding {
+  readonly pointer: Pointer
+  readonly diagnostic: Diagnostic
+}
+
+function describe(error: SchemaError, document: JsonObject, origins: Origins): Finding {
+  const { instancePath: at, params } = error
+  switch (error.keyword) {
+    case 'additionalProperties':
+      return unknownKey(at, String(params.additionalProperty), origins)
+    case 'required':
+      return missingKey(at, String(params.missingProperty), origins)
+    case 'propertyNames':
+      return badVariableName(at, String(params.propertyName), origins)
+    default:
+      return wrongValue(error, valueAt(document, at), origins)
+  }
+}
+
+function finding(
+  code: DiagnosticCode,
+  pointer: Pointer,
+  part: 'key' | 'value',
+  origins: Origins,
+  message: string,
+  hint?: string,
+): Finding {
+  const diagnostic = { code, severity: 'error' as const, message, ...locate(origins, pointer, part) }
+  return { pointer, diagnostic: hint === undefined ? diagnostic : { ...diagnostic, hint } }
+}
+
+function unknownKey(parent: Pointer, key: string, origins: Origins): Finding {
+  const known = Object.keys(schemaAt(pointerKeys(parent))?.properties ?? {})
+  const guess = nearest(key, known)
+  const place = parent === '' ? 'the machine file' : `"${dotted(parent)}"`
+  const hint = guess === undefined ? `known keys: ${known.join(', ')}` : `did you mean "${guess}"?`
+  return finding(
+    'UNKNOWN_KEY',
+    childPointer(parent, key),
+    'key',
+    origins,
+    `cannot use key "${key}" in ${place}: there is no such key`,
+    hint,
+  )
+}
+
+function missingKey(parent: Pointer, key: string, origins: Origins): Finding {
+  const pointer = childPointer(parent, key)
+  const service = parent.match(/^\/services\/([^/]+)$/)?.[1]
+  const guess = service === undefined ? undefined : nearest(service, BUILT_IN_SERVICES)
+  if (service !== undefined && key === 'command') {
+    const message = `cannot use service "${service}": it is none of the built-in ones, and a custom service needs a "command"`
+    const hint = guess === undefined ? `built-in: ${BUILT_IN_SERVICES.join(', ')}` : `did you mean "${guess}"?`
+    return finding('UNKNOWN_SERVICE', parent, 'key', origins, message, hint)
+  }
+  const example = JSON.stringify(schemaAt(pointerKeys(pointer))?.examples?.[0] ?? '...')
+  const place = parent === '' ? 'the machine file' : `"${dotted(parent)}"`
+  return finding(
+    'MISSING_KEY',
+    parent,
+    'key',
+    origins,
+    `cannot use ${place}: "${key}" is missing`,
+    `add ${key}: ${example}`,
+  )
+}
+
+function badVariableName(parent: Pointer, name: string, origins: Origins): Finding {
+  const message = `cannot use "${name}" as an environment variable: its name may have letters, digits and "_", and starts with none of the digits`
+  return finding('INVALID_VALUE', childPointer(parent, name), 'key', origins, message)
+}
+
+function wrongValue(error: SchemaError, value: JsonValue | undefined, origins: Origins): Finding {
+  const pointer = error.instancePath
+  const node = schemaAt(pointerKeys(pointer))
+  const shown = JSON.stringify(value) ?? 'nothing'
+  const clipped = shown.length > 60 ? `${shown.slice(0, 57)}...` : shown
+  const subject = `cannot use ${clipped} for "${dotted(pointer)}"`
+  const code = codeOf(error, pointer)
+  return finding(
+    code,
+    pointer,
+    'value',
+    origins,
+    `${subject}: ${reason(error, value)}`,
+    hintFor(error, value, node?.examples?.[0]),
+  )
+}
+
+function codeOf(error: SchemaError, pointer: Pointer): DiagnosticCode {
+  if (pointer === '/machine/id' && error.keyword !== 'type') return 'BAD_NAME'
+  return error.keyword === 'type' ? 'WRONG_TYPE' : 'INVALID_VALUE'
+}
+
+function reason(error: SchemaError, value: JsonValue | undefined): string {
+  const node = schemaAt(pointerKeys(error.instancePath))
+  const format = node?.$ref ?? ''
+  if (error.keyword === 'type' && format.endsWith('/duration')) return 'a duration needs a unit'
+  if (error.keyword === 'type' && format.endsWith('/size')) return 'a size needs a unit'
+  switch (error.keyword) {
+    case 'type':
+      return `it must be ${article([error.params.type].flat().join(' or '))}, not ${article(typeName(value))}`
+    case 'enum':
+      return `it must be one of ${(error.params.allowedValues as unknown[]).map((item) => JSON.stringify(item)).join(', ')}`
+    case 'oneOf':
+      return `it must be ${alternatives(node?.oneOf ?? [])}`
+    case 'pattern':
+      return format === '' || node?.description === undefined
+        ? 'it does not have the right form'
+        : `it must be ${lowerFirst(machineDef(format) ?? 'of the right form')}`
+    default:
+      return (error.message ?? 'it is not allowed').replace(/^must /, 'it must ')
+  }
+}
+
+function machineDef(reference: string): string | undefined {
+  return machineSchema.$defs?.[reference.replace('#/$defs/', '')]?.description?.replace(/\.$/, '')
+}
+
+function alternatives(nodes: readonly { $ref?: string; type?: string | readonly string[]; const?: unknown }[]): string {
+  return nodes
+    .map((node) => resolveNode(node))
+    .map((node) =>
+      node.const === undefined ? article([node.type ?? 'value'].flat().join(' or ')) : JSON.stringify(node.const),
+    )
+    .join(' or ')
+}
+
+function hintFor(error: SchemaError, value: JsonValue | undefined, example: unknown): string | undefined {
+  if (error.keyword === 'enum' && typeof value === 'string') {
+    const guess = nearest(value, (error.params.allowedValues as unknown[]).map(String))
+    if (guess !== undefined) return `did you mean ${JSON.stringify(guess)}?`
+  }
+  return example === undefined ? undefined : `for example ${JSON.stringify(example)}`
+}
+
+function typeName(value: JsonValue | undefined): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'list'
+  return typeof value === 'object' ? 'map' : typeof value
+}
+
+const ARTICLES: Record<string, string> = { object: 'a map', array: 'a list', integer: 'an integer', null: 'null' }
+const article = (type: string): string =>
+  type
+    .split(' or ')
+    .map((name) => ARTICLES[name] ?? `a ${name}`)
+    .join(' or ')
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1)
+
+/** `/services/comfyui/basePort` as people write it: `services.comfyui.basePort`. */
+export function dotted(pointer: Pointer): string {
+  return pointerKeys(pointer).join('.')
+}
+
+function valueAt(document: JsonValue, pointer: Pointer): JsonValue | undefined {
+  let value: JsonValue | undefined = document
+  for (const key of pointerKeys(pointer)) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as JsonObject)[key]
+  }
+  return value
+}

@@ -1,0 +1,58 @@
+import schema from '../../schema/machine.schema.json' with { type: 'json' }
+
+/** The keywords of a JSON Schema node that the compiler reads itself; checking is done by ajv's generated code. */
+export interface SchemaNode {
+  readonly $ref?: string
+  readonly type?: string | readonly string[]
+  readonly description?: string
+  readonly default?: unknown
+  readonly examples?: readonly unknown[]
+  readonly enum?: readonly unknown[]
+  readonly const?: unknown
+  readonly pattern?: string
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly required?: readonly string[]
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly additionalProperties?: boolean | SchemaNode
+  readonly items?: SchemaNode
+  readonly oneOf?: readonly SchemaNode[]
+  readonly $defs?: Readonly<Record<string, SchemaNode>>
+  readonly 'x-machinegen-secret'?: 'always' | 'references'
+  readonly 'x-machinegen-path'?: 'any' | 'absolute'
+}
+
+export const machineSchema: SchemaNode = schema as SchemaNode
+
+/** A node with its `$ref` followed; keywords beside the `$ref` win. */
+export function resolveNode(node: SchemaNode): SchemaNode {
+  if (node.$ref === undefined) return node
+  const target = machineSchema.$defs?.[node.$ref.replace('#/$defs/', '')]
+  return target === undefined ? node : { ...resolveNode(target), ...node }
+}
+
+/** The schema of the value at a path of keys, or `null` where the format has no such place. */
+export function schemaAt(keys: readonly string[]): SchemaNode | null {
+  let node: SchemaNode = machineSchema
+  for (const key of keys) {
+    const child = childSchema(node, key)
+    if (child === null) return null
+    node = resolveNode(child)
+  }
+  return node
+}
+
+function childSchema(node: SchemaNode, key: string): SchemaNode | null {
+  const property =
+    node.properties !== undefined && Object.hasOwn(node.properties, key) ? node.properties[key] : undefined
+  if (property !== undefined) return property
+  if (typeof node.additionalProperties === 'object') return node.additionalProperties
+  return node.items !== undefined && /^\d+$/.test(key) ? node.items : null
+}
+
+/** Whether `${VAR}` in a value is replaced when the file is read, or stays a reference until the machine boots. */
+export function treatmentOf(keys: readonly string[]): 'plain' | 'secret' | 'deferred' {
+  const secret = schemaAt(keys)?.['x-machinegen-secret']
+  if (secret === 'always') return 'secret'
+  return secret === 'references' ? 'deferred' : 'plain'
+}

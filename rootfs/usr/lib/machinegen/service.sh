@@ -1,0 +1,108 @@
+# Functions that the run and finish scripts of every service share; sourced by a POSIX shell in the service directory.
+# Waiting happens here, in the supervised process, so that a stop ends it at once.
+
+# begin NAME RUN_DIRECTORY: notes the process group for finish (s6 older than 2.13 does not tell it), and makes the
+# shell die of every signal that may be a service's down-signal, also while it waits.
+begin() {
+  service_name=$1
+  run_directory=$2
+  service_directory=$PWD
+  echo $$ >"$run_directory/pgid/$service_name" 2>/dev/null || :
+  trap 'quiet; exit 130' INT
+  trap 'quiet; exit 131' QUIT
+  trap 'quiet; exit 143' TERM HUP USR1 USR2
+}
+
+# say WHAT: one line in the service's log, and the reason that the sidecar shows while the service waits.
+say() {
+  echo "$service_name: $1"
+  echo "$1" >"$run_directory/waiting/$service_name" 2>/dev/null || :
+}
+
+quiet() {
+  rm -f "$run_directory/waiting/$service_name"
+}
+
+# A shell sees a signal while it waits for a background process, not while one runs in the foreground.
+pause() {
+  sleep "$1" &
+  wait $!
+}
+
+# deaths_within SECONDS: how often the service died by itself lately, from the supervisor's own record. The labels are
+# TAI64N: hexadecimal seconds of a fixed width, so that the order of the texts is the order of the times.
+deaths_within() {
+  now=$(echo | s6-tai64n)
+  now=${now#@}
+  since=$(printf '@%016x' $((0x${now%????????*} - $1)))
+  deaths=0
+  while read -r label _; do
+    if [ "$label" \> "$since" ]; then deaths=$((deaths + 1)); fi
+  done <<RECORDS
+$(s6-svdt . 2>/dev/null)
+RECORDS
+}
+
+# back_off WINDOW_SECONDS DELAY_SECONDS...: waits the delay for the number of deaths in the window (first delay: none);
+# the last one holds for all further deaths.
+back_off() {
+  deaths_within "$1"
+  shift
+  while [ "$deaths" -gt 0 ] && [ $# -gt 1 ]; do
+    deaths=$((deaths - 1))
+    shift
+  done
+  [ "$1" = 0 ] && return
+  say "starts again in $1 s"
+  pause "$1"
+}
+
+# wait_for NAME...: waits until the gate of each service is open.
+wait_for() {
+  for dependency; do
+    [ -e "$run_directory/ready/$dependency" ] && continue
+    say "waits for $dependency"
+    until [ -e "$run_directory/ready/$dependency" ]; do pause 0.2; done
+  done
+}
+
+# require_file PATH: ends with a clear message where the program is not installed.
+require_file() {
+  [ -e "$1" ] && return
+  echo "cannot start $service_name: \"$1\" does not exist"
+  exit 1
+}
+
+# enter DIRECTORY: makes it the working directory of the program.
+enter() {
+  cd "$1" && return
+  echo "cannot start $service_name: \"$1\" is no directory that it can enter"
+  exit 1
+}
+
+# share_threads INSTANCES: gives the numeric libraries of each instance its share of the CPUs that the container may
+# use; without it each starts a thread for every CPU of the host.
+share_threads() {
+  cpus=$(nproc)
+  if read -r quota period 2>/dev/null </sys/fs/cgroup/cpu.max && [ "$quota" != max ]; then
+    allowed=$(((quota + period - 1) / period))
+    [ "$allowed" -lt "$cpus" ] && cpus=$allowed
+  fi
+  threads=$((cpus / $1))
+  [ "$threads" -lt 1 ] && threads=1
+  export OMP_NUM_THREADS=$threads MKL_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
+}
+
+# ended NAME RUN_DIRECTORY EXIT_CODE SIGNAL SERVICE [PROCESS_GROUP]: what finish does first: closes the gate and kills
+# what is left of the process group (a worker that holds the port, a child that holds GPU memory).
+ended() {
+  rm -f "$2/ready/$1" "$2/waiting/$1"
+  group=${6:-$(cat "$2/pgid/$1" 2>/dev/null)}
+  [ -n "$group" ] && kill -s KILL -- "-$group" 2>/dev/null
+  rm -f "$2/pgid/$1"
+}
+
+# stop_was_wanted: whether somebody asked the service to stay down; its deaths so far then count no more.
+stop_was_wanted() {
+  [ "$(s6-svstat -o wantedup . 2>/dev/null)" = false ] && s6-svdt-clear .
+}
