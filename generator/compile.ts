@@ -4,7 +4,7 @@ import type { Diagnostic } from './diagnostics/diagnostic.ts'
 import { sortDiagnostics } from './diagnostics/sort.ts'
 import { emitTree } from './emit/emit-tree.ts'
 import { environmentOverrides } from './load/environment-overrides.ts'
-import { loadMachine, type Source } from './load/load-machine.ts'
+import { loadMachine, type MachineSource } from './load/load-machine.ts'
 import { buildPlan } from './plan/build-plan.ts'
 import type { Finding, Provenance } from './services/service-type.ts'
 import { checkShape } from './validate/check-shape.ts'
@@ -15,7 +15,7 @@ import { treatmentOf } from './validate/schema-walk.ts'
 /** All that a render depends on. Nothing else is read: no clock, no file, no `process.env`. */
 export interface CompileInput {
   /** The layers, first to last: a later one wins. */
-  readonly sources: readonly Source[]
+  readonly sources: readonly MachineSource[]
   /** `--set` options, e.g. `services.comfyui.basePort=9000`; they win over every layer. */
   readonly sets?: readonly string[]
   /** What `${VAR}` refers to. */
@@ -54,9 +54,7 @@ export interface Compilation {
 /** Compiles a machine file: the whole pipeline as one pure function. Never throws for bad input. */
 export function compile(input: CompileInput): Compilation {
   const environment = input.environment ?? {}
-  const overrides = input.applyEnvironment
-    ? environmentOverrides(environment)
-    : { overrides: [], diagnostics: [], texts: new Map() }
+  const overrides = input.applyEnvironment ? environmentOverrides(environment) : NO_OVERRIDES
   const loaded = loadMachine({
     sources: [...input.sources],
     sets: [...(input.sets ?? [])],
@@ -67,13 +65,11 @@ export function compile(input: CompileInput): Compilation {
   const found: Diagnostic[] = [...loaded.diagnostics, ...overrides.diagnostics]
   const texts = new Map([...loaded.texts, ...overrides.texts])
   const unfinished = { artifacts: [], texts, origins: loaded.origins, provenance: {} }
-  const readable = !hasError(loaded.diagnostics)
-  const shape = checkShape(loaded.value, loaded.origins)
-  // A document with holes where the text could not be read would be blamed for what is missing.
-  if (readable) found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins))
-  if (!readable || shape.settings === null) {
-    return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
-  }
+  // A document with holes where a text could not be read would be blamed for what is missing.
+  if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
+  const shape = checkShape(loaded.value, loaded.origins, loaded.unresolved)
+  found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins))
+  if (shape.settings === null) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
   const { plan, literalSecrets, provenance } = buildPlan(shape.settings, planOptions(input), (finding) =>
     found.push(placed(finding, loaded.origins)),
   )
@@ -82,6 +78,8 @@ export function compile(input: CompileInput): Compilation {
   const artifacts = emitTree(plan, { literalSecrets, marker: input.marker ?? DEFAULT_MARKER })
   return { plan, artifacts, diagnostics, texts, origins: loaded.origins, provenance }
 }
+
+const NO_OVERRIDES: ReturnType<typeof environmentOverrides> = { overrides: [], diagnostics: [], texts: new Map() }
 
 const DEFAULT_MARKER = 'Made by machinegen: edit the machine file and run "machinegen render".'
 

@@ -176,17 +176,17 @@ export interface Nginx {
   }
   maxBodySize: Size
   /**
-   * The ports of the original machines: one per GPU, behind the same credentials. `null` switches a row of ports off.
+   * The ports of the original machines: one per GPU, behind the same credentials. `false` switches a row of ports off.
    */
   gpuPorts: {
     /**
      * Port in front of the ComfyUI of GPU 0; GPU n has the n-th after it.
      */
-    comfyui: Port | null
+    comfyui: Port | false
     /**
      * Port in front of the Automatic1111 of GPU 0; GPU n has the n-th after it.
      */
-    automatic1111: Port | null
+    automatic1111: Port | false
   }
   restart: Restart
   /**

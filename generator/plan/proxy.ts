@@ -65,11 +65,11 @@ function gpuPortsOf(context: PlanContext, drafts: readonly ServiceDraft[]): Plan
 }
 
 function gpuPortBase(
-  bases: { comfyui: number | null; automatic1111: number | null } | undefined,
+  bases: { readonly comfyui: number | false; readonly automatic1111: number | false } | undefined,
   service: PlannedService,
 ): number | null {
-  if (service.type === 'comfyui') return bases?.comfyui ?? null
-  return service.type === 'automatic1111' ? (bases?.automatic1111 ?? null) : null
+  if (service.type !== 'comfyui' && service.type !== 'automatic1111') return null
+  return bases?.[service.type] || null
 }
 
 export function proxyClaims(proxy: PlannedProxy | null): PortClaim[] {

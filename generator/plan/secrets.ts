@@ -1,6 +1,6 @@
 import type { PlannedSecret } from '../../schema/plan.ts'
 import type { Pointer } from '../load/origin.ts'
-import { isReference } from '../services/program.ts'
+import { isReference, literalText } from '../services/program.ts'
 
 /** Collects the secrets of a machine: each field once, under the name that its file has in the machine. */
 export interface SecretRegister {
@@ -22,7 +22,7 @@ export function secretRegister(literalDirectory: string): SecretRegister {
         planned.set(name, { name, field: pointer, source: { kind: 'reference', template: value } })
       } else {
         planned.set(name, { name, field: pointer, source: { kind: 'literal', file: `${literalDirectory}/${name}` } })
-        literals.set(name, { pointer, value: value.replaceAll('$$', '$') })
+        literals.set(name, { pointer, value: literalText(value) })
       }
       return name
     },

@@ -1,3 +1,4 @@
+import { parseTemplate, resolveTemplate, templateVariables } from '../load/interpolation.ts'
 import { childPointer, type Pointer } from '../load/origin.ts'
 import type { PlanContext, ServiceKind } from './service-type.ts'
 
@@ -54,14 +55,17 @@ function ownedVariableHint(name: string): string {
   return 'the settings of the service decide it'
 }
 
-/** A value without references, as it is meant: secret and deferred fields keep their `$$` when they are read. */
-function literalText(text: string): string {
-  return text.replaceAll('$$', '$')
+/**
+ * A value without references, as it is meant: secret and deferred fields are read as they are written, `$$` and all.
+ */
+export function literalText(text: string): string {
+  const resolution = resolveTemplate(parseTemplate(text), {})
+  return 'value' in resolution ? resolution.value : text
 }
 
 /** Whether a text has a `${VAR}` that is resolved when the machine boots. */
 export function isReference(text: string): boolean {
-  return text.replaceAll('$$', '').includes('${')
+  return text.includes('$') && templateVariables(parseTemplate(text)).length > 0
 }
 
 /** Reports flags in `args` that the compiler sets itself, also in their `--flag=value` and abbreviated forms. */

@@ -15,14 +15,18 @@ export interface ShapeResult {
 
 const BUILT_IN_SERVICES = Object.keys(schemaAt(['services'])?.properties ?? {})
 
-/** Checks a document against the schema: all findings, one for each place. */
-export function checkShape(document: JsonObject, origins: Origins): ShapeResult {
+/**
+ * Checks a document against the schema: all findings, one for each place. `unresolved` values have a finding already,
+ * and their type proves nothing.
+ */
+export function checkShape(document: JsonObject, origins: Origins, unresolved: ReadonlySet<Pointer>): ShapeResult {
   const settings = structuredClone(document)
   if (validateMachine(settings)) return { settings: settings as unknown as Machine, diagnostics: [] }
   const findings = new Map<Pointer, Diagnostic>()
   for (const error of relevantErrors(validateMachine.errors ?? [])) {
     const finding = describe(error, document, origins)
-    if (!findings.has(finding.pointer)) findings.set(finding.pointer, finding.diagnostic)
+    if (!findings.has(finding.pointer) && !unresolved.has(finding.pointer))
+      findings.set(finding.pointer, finding.diagnostic)
   }
   return { settings: null, diagnostics: [...findings.values()] }
 }

@@ -43,18 +43,18 @@ function environmentFiles(service: PlannedService): ServiceFile[] {
 }
 
 /** Only `with-contenv` gives a service the variables of the container; it must be first, since it clears the rest. */
-function interpreter(plan: Plan): string {
+function runInterpreter(plan: Plan): string {
   return plan.target === 'container' ? '#!/command/with-contenv sh' : '#!/bin/sh'
 }
 
-function header(plan: Plan, marker: string): string[] {
-  return [interpreter(plan), `# ${marker}`, 'exec 2>&1', `. ${shellWord(`${plan.paths.library}/service.sh`)}`]
+function header(plan: Plan, interpreter: string, marker: string): string[] {
+  return [interpreter, `# ${marker}`, 'exec 2>&1', `. ${shellWord(`${plan.paths.library}/service.sh`)}`]
 }
 
 function runScript(plan: Plan, service: PlannedService, marker: string): string {
   const empty = Object.keys(service.environment).filter((name) => service.environment[name] === '')
   const lines = [
-    ...header(plan, marker),
+    ...header(plan, runInterpreter(plan), marker),
     `begin ${service.name} ${shellWord(plan.paths.run)}`,
     ...(service.restart === null ? [] : [backOff(service.restart)]),
     ...(service.waitsFor.length === 0 ? [] : [`wait_for ${service.waitsFor.join(' ')}`]),
@@ -93,7 +93,7 @@ const seconds = (milliseconds: number): number => Math.max(1, Math.ceil(millisec
 
 function finishScript(plan: Plan, service: PlannedService, marker: string): string {
   const lines = [
-    ...header(plan, marker),
+    ...header(plan, '#!/bin/sh', marker),
     `ended ${service.name} ${shellWord(plan.paths.run)} "$@"`,
     ...(service.kind === 'task'
       ? [`if [ "$1" = 0 ]; then : >${shellWord(`${plan.paths.gates}/${service.name}`)}; exit 125; fi`]

@@ -7,6 +7,8 @@ begin() {
   service_name=$1
   run_directory=$2
   service_directory=$PWD
+  # The sidecar starts before setup has made these.
+  [ -d "$run_directory/pgid" ] || mkdir -p "$run_directory/pgid" "$run_directory/waiting" "$run_directory/ready"
   echo $$ >"$run_directory/pgid/$service_name" 2>/dev/null || :
   trap 'quiet; exit 130' INT
   trap 'quiet; exit 131' QUIT
