@@ -1,6 +1,6 @@
 import { type Compilation, compilationOf, type Profile } from './compilation.ts'
 import { sourceKind } from './layout.ts'
-import { compareVersions, USER_BUNDLES_SINCE } from './overlay.ts'
+import { readsUserBundles } from './overlay.ts'
 import { type DirectoryEntry, directoryAt, type SourceTree, visibleDirectories } from './source-tree.ts'
 
 /** The compilations of a tree: one a profile, or one of all its sources. A `scan` directory has none. */
@@ -31,15 +31,7 @@ function rootfsProfiles(root: DirectoryEntry): DirectoryEntry[] {
 }
 
 function profileCompilation(profile: Profile): Compilation {
-  const services = directoryAt(profile.directory, 's6-rc.d')
-  const bundles = activeBundles(profile)
-  const sources = [services, bundles].filter((source) => source !== undefined)
+  const bundles = readsUserBundles(profile) ? directoryAt(profile.directory, 'user-bundles.d') : undefined
+  const sources = [directoryAt(profile.directory, 's6-rc.d'), bundles].filter((source) => source !== undefined)
   return compilationOf(sources, profile)
-}
-
-/** `user-bundles.d`, unless s6-overlay passes over it. */
-function activeBundles({ directory, version }: Profile): DirectoryEntry | undefined {
-  if (directoryAt(directory, 's6-rc.d/user') !== undefined) return undefined
-  if (version !== undefined && compareVersions(version, USER_BUNDLES_SINCE) < 0) return undefined
-  return directoryAt(directory, 'user-bundles.d')
 }

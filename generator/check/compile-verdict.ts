@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Compilation } from './compilation.ts'
-import { builtinServices } from './overlay.ts'
+import { builtinServices, readsUserBundles, withholdsType } from './overlay.ts'
 import { visibleDirectories } from './source-tree.ts'
 
 /** What s6-rc-compile says of sources; `available: false` where it is not on PATH or gave no answer. */
@@ -72,8 +72,8 @@ function stageSource(root: string, compilation: Compilation, index: number, dire
 }
 
 /** A user bundle that leans on the `type` or the `contents.d` that s6-overlay brings. */
-function isIncomplete({ sources }: Compilation, index: number, name: string): boolean {
-  if (name !== 'user' && name !== 'user2') return false
+function isIncomplete({ sources, profile }: Compilation, index: number, name: string): boolean {
+  if ((name !== 'user' && name !== 'user2') || profile === undefined || withholdsType(profile)) return false
   const entry = sources[index]!.entries.get(name)
   if (entry?.kind !== 'directory') return false
   const { entries } = entry
@@ -81,11 +81,11 @@ function isIncomplete({ sources }: Compilation, index: number, name: string): bo
 }
 
 /** Stand-ins for s6-overlay's own services: the same names, kinds and order, nothing to run. */
-function stageBuiltin({ byName }: Compilation, directory: string): string {
+function stageBuiltin(compilation: Compilation, directory: string): string {
   const staged = join(directory, 's6-overlay')
   mkdirSync(staged)
   for (const service of builtinServices()) {
-    if (byName.get(service.name)?.directory !== undefined) continue
+    if (isReplaced(compilation, service.name)) continue
     const path = join(staged, service.name)
     if (service.kind === 'bundle') writeBundle(path, service.contents)
     else {
@@ -96,6 +96,14 @@ function stageBuiltin({ byName }: Compilation, directory: string): string {
     }
   }
   return staged
+}
+
+/** The tree's own definition lies where s6-overlay's was, and takes its place; elsewhere it is a second one. */
+function isReplaced({ services, sources, profile }: Compilation, name: string): boolean {
+  if (name !== 'user' && name !== 'user2') return false
+  if (profile !== undefined && readsUserBundles(profile))
+    return sources.some(({ path, entries }) => path.endsWith('user-bundles.d') && entries.has(name))
+  return services.some((service) => service.name === name)
 }
 
 function writeBundle(path: string, contents: readonly { name: string }[]): void {

@@ -1,6 +1,7 @@
 import { TEXT_START } from '../diagnostics/diagnostic.ts'
-import type { Service } from './compilation.ts'
+import type { Profile, Service } from './compilation.ts'
 import type { ServiceKind } from './service-files.ts'
+import { directoryAt } from './source-tree.ts'
 
 /** s6-overlay reads `user-bundles.d` from this version on. */
 export const USER_BUNDLES_SINCE = '3.2.3.1'
@@ -16,6 +17,22 @@ const BUILTIN: Record<string, readonly [ServiceKind, readonly string[]]> = {
   top: ['bundle', ['base', 'legacy-services', 'user', 'user2']],
   user: ['bundle', []],
   user2: ['bundle', []],
+}
+
+/**
+ * Whether s6-overlay takes its user bundles from `user-bundles.d`. With the version unknown, a tree that has the
+ * directory is taken to be for one that reads it.
+ */
+export function readsUserBundles({ directory, version }: Profile): boolean {
+  if (directoryAt(directory, 's6-rc.d/user') !== undefined) return false
+  if (version === undefined) return directoryAt(directory, 'user-bundles.d') !== undefined
+  return compareVersions(version, USER_BUNDLES_SINCE) >= 0
+}
+
+/** Whether the version leaves `s6-rc.d/user` without a `type`, unless the tree gives it one. */
+export function withholdsType({ version }: Profile): boolean {
+  if (version === undefined || compareVersions(version, USER_BUNDLES_SINCE) < 0) return false
+  return compareVersions(version, LEGACY_LAYOUT_REPAIRED_IN) < 0
 }
 
 export function builtinServices(): Service[] {

@@ -1,4 +1,5 @@
 import type { RelatedLocation } from '../../diagnostics/diagnostic.ts'
+import { nearest } from '../../diagnostics/nearest.ts'
 import type { Compilation, OwnService, Service } from '../compilation.ts'
 import { type Finding, rejection, wholeOf } from '../finding.ts'
 import { builtinServices } from '../overlay.ts'
@@ -30,9 +31,14 @@ function undefinedName(
     ? 's6-overlay defines it: check the directory that holds "s6-rc.d" instead'
     : trimmed !== name && byName.has(trimmed)
       ? `"${trimmed}" exists: the line ends in blanks or a carriage return (CRLF)`
-      : 'add the service, or remove the name'
+      : nearName(name, byName)
   const message = `cannot have "${service.name}" ${verb} ${JSON.stringify(name)}: no such service`
   return [place, message, { hint }] as const
+}
+
+function nearName(name: string, byName: Compilation['byName']): string {
+  const near = nearest(name, byName.keys())
+  return near === undefined ? 'add the service, or remove the name' : `did you mean "${near}"?`
 }
 
 /** Services that wait for each other, and bundles that contain themselves. */

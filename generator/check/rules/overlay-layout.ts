@@ -1,6 +1,12 @@
 import type { Compilation, Profile, Service } from '../compilation.ts'
 import { doubt, type Finding, mistake, rejection, wholeOf } from '../finding.ts'
-import { compareVersions, LEGACY_LAYOUT_REPAIRED_IN, USER_BUNDLES_SINCE } from '../overlay.ts'
+import {
+  compareVersions,
+  LEGACY_LAYOUT_REPAIRED_IN,
+  readsUserBundles,
+  USER_BUNDLES_SINCE,
+  withholdsType,
+} from '../overlay.ts'
 import { type Reference, readNameList } from '../service-files.ts'
 import { type DirectoryEntry, directoryAt, entryAt } from '../source-tree.ts'
 import { waitsFor } from './graph.ts'
@@ -11,18 +17,15 @@ export function* layoutRules({ profile }: Compilation): Iterable<Finding> {
   const legacy = directoryAt(profile.directory, 's6-rc.d/user')
   const bundles = directoryAt(profile.directory, 'user-bundles.d')
   if (legacy !== undefined && bundles !== undefined) yield bothLayouts(legacy, bundles)
-  if (profile.version !== undefined) yield* versionRules(profile.version, legacy, bundles)
+  if (profile.version !== undefined) yield* versionRules(profile, profile.version, legacy, bundles)
   const secondOnly = directoryAt(profile.directory, 's6-rc.d/user2')
-  const readsBundles = profile.version === undefined ? bundles !== undefined : isNew(profile.version)
-  if (legacy === undefined && secondOnly !== undefined && readsBundles) {
+  if (secondOnly !== undefined && readsUserBundles(profile)) {
     const message = 'cannot define "user2" in "s6-rc.d": "user-bundles.d" has it too, because "s6-rc.d/user" is absent'
     const finding = { hint: 'move it to "user-bundles.d/user2"' }
     const isInTree = bundles !== undefined && directoryAt(bundles, 'user2') !== undefined
     if (!isInTree) yield rejection('S6_LAYOUT_BOTH', wholeOf(secondOnly), message, finding)
   }
 }
-
-const isNew = (version: string) => compareVersions(version, USER_BUNDLES_SINCE) >= 0
 
 function bothLayouts(legacy: DirectoryEntry, bundles: DirectoryEntry): Finding {
   const isSyslogd = entryAt(legacy, 'contents.d/syslogd-bundle') !== undefined
@@ -37,17 +40,18 @@ function bothLayouts(legacy: DirectoryEntry, bundles: DirectoryEntry): Finding {
 }
 
 function* versionRules(
+  profile: Profile,
   version: string,
   legacy: DirectoryEntry | undefined,
   bundles: DirectoryEntry | undefined,
 ): Iterable<Finding> {
-  if (!isNew(version)) {
+  if (compareVersions(version, USER_BUNDLES_SINCE) < 0) {
     if (bundles === undefined) return
     const message = `cannot start what "user-bundles.d" lists: s6-overlay ${version} does not know it`
     const hint = `put "user" into "s6-rc.d", or use s6-overlay ${LEGACY_LAYOUT_REPAIRED_IN}`
     yield mistake('S6_LAYOUT_VERSION', wholeOf(bundles), message, { hint })
   } else if (legacy !== undefined) {
-    const breaks = compareVersions(version, LEGACY_LAYOUT_REPAIRED_IN) < 0 && !legacy.entries.has('type')
+    const breaks = withholdsType(profile) && !legacy.entries.has('type')
     const hint = 'move "user" and "user2" to "user-bundles.d"'
     if (breaks) {
       const message = `cannot compile "s6-rc.d/user": it has no "type", and s6-overlay ${version} gives it none`
