@@ -277,6 +277,13 @@ const PIPELINES: Case[] = [
   ],
   ['a pipeline named like a service', { ...PIPE, 'app-log/pipeline-name': 'app\n' }, ['S6_PIPELINE_NAME'], false],
   ['two names for a pipeline', { ...PIPE, 'app-log/pipeline-name': 'p\nq\n' }, ['S6_PIPELINE_NAME'], false],
+  ['a reserved pipeline name', { ...PIPE, 'app-log/pipeline-name': 's6rc-p\n' }, ['S6_BAD_NAME'], false],
+  [
+    'a reserved pipeline name that is passed over',
+    longrun('a', { 'pipeline-name': 's6rc-p\n' }),
+    ['S6_PIPELINE_NAME'],
+    true,
+  ],
   ['a pipeline name where no pipeline ends', longrun('a', { 'pipeline-name': 'p\n' }), ['S6_PIPELINE_NAME'], true],
   ['a producer whose errors are lost', { ...PIPE, 'app/run': '#!/bin/sh\nexec sleep 9\n' }, ['S6_STDERR_LOST'], true],
   [

@@ -1,4 +1,4 @@
-import type { Compilation, OwnService } from '../compilation.ts'
+import { type Compilation, isLastConsumer, type OwnService } from '../compilation.ts'
 import { doubt, type Finding, rejection, wholeOf } from '../finding.ts'
 import { builtinServices } from '../overlay.ts'
 import type { Reference } from '../service-files.ts'
@@ -34,7 +34,11 @@ function reserved({ name, place }: Reference): Finding {
 }
 
 function referencesOf(service: OwnService): Reference[] {
-  const pipeline = [service.producerFor, service.consumerFor, service.pipelineName]
+  const pipeline = [
+    service.producerFor,
+    service.consumerFor,
+    isLastConsumer(service) ? service.pipelineName : undefined,
+  ]
   return [...service.dependencies, ...service.contents, ...pipeline.flatMap((list) => list ?? [])]
 }
 
