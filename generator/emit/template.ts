@@ -1,14 +1,14 @@
 import type Handlebars from 'handlebars'
 import runtime from 'handlebars/runtime.js'
 import templates from '../generated/templates.js'
-import { htmlText } from './quote/html.ts'
-import { nginxIncludePath, nginxLiteral, nginxName, nginxWord } from './quote/nginx.ts'
+import { htmlComment, htmlText } from './quote/html.ts'
+import { nginxComment, nginxIncludePath, nginxLiteral, nginxName, nginxWord } from './quote/nginx.ts'
 
 // A private instance: what is registered here reaches nobody else's templates. Its types come from the full package,
 // which is never loaded: the compiler in it would cost more than a whole render.
 const handlebars = (runtime as unknown as typeof Handlebars).create()
 
-const QUOTING = { htmlText, nginxIncludePath, nginxLiteral, nginxName, nginxWord }
+const QUOTING = { htmlComment, htmlText, nginxComment, nginxIncludePath, nginxLiteral, nginxName, nginxWord }
 
 for (const [name, quote] of Object.entries(QUOTING)) {
   handlebars.registerHelper(name, (value: unknown) => {

@@ -10,3 +10,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 export function htmlText(value: string): string {
   return value.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '').replaceAll('\0', '\ufffd')
 }
+
+/** Text of a comment: one line, and `--` cannot end it. */
+export function htmlComment(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ').replace(/-(?=-)|[<>]/g, (character) => `${character} `)
+}

@@ -7,6 +7,9 @@ import { refuse } from './refusal.ts'
 /** nginx reads a word into a buffer of 4096 bytes and refuses a longer one; the rest is room for quotes. */
 const MAX_WORD_BYTES = 4000
 
+/** Nearly every value; looking closer at each would take most of the time of a render. */
+const PLAIN = /^[A-Za-z0-9_@+=:,./ ~-]{0,1000}$/
+
 const ESCAPES: Readonly<Record<string, string>> = { '"': '\\"', '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 /** Why a value cannot stand in nginx.conf, or `null` where it can: for checks that report before anything is emitted. */
@@ -25,7 +28,7 @@ export function nginxRefusal(value: string): string | null {
  * @throws Error for what `nginxRefusal` refuses.
  */
 export function nginxWord(value: string): string {
-  return checked(value, quoted(value, '${dollar}'))
+  return word(value, '${dollar}')
 }
 
 /**
@@ -35,7 +38,7 @@ export function nginxWord(value: string): string {
  * @throws Error for what `nginxRefusal` refuses.
  */
 export function nginxLiteral(value: string): string {
-  return checked(value, quoted(value, '$'))
+  return word(value, '$')
 }
 
 /** A path for `include`, which takes `*`, `?` and `[` for a pattern, and a pattern that matches nothing for no error. */
@@ -47,6 +50,11 @@ export function nginxIncludePath(path: string): string {
 export function nginxName(name: string): string {
   if (/^[A-Za-z0-9_.-]+$/.test(name)) return name
   return refuse('an nginx name', name, 'it has more than letters, digits, "_", "." and "-"')
+}
+
+/** Text of a comment: one line, whatever it was. */
+export function nginxComment(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ')
 }
 
 /** A path as the start of a regular expression; `(?<...>` and the like go behind it. */
@@ -70,11 +78,12 @@ export function bearerMapLine(token: string): string {
   return `"~^[Bb]earer +${bytes}$" 1;`
 }
 
-function quoted(value: string, dollar: string): string {
-  return `"${value.replace(/["\\\n\r\t$]/g, (character) => ESCAPES[character] ?? dollar)}"`
+function word(value: string, dollar: string): string {
+  if (PLAIN.test(value)) return `"${value}"`
+  const refusal = nginxRefusal(value)
+  return refusal === null ? quoted(value, dollar) : refuse('an nginx word', value, refusal)
 }
 
-function checked(value: string, word: string): string {
-  const refusal = nginxRefusal(value)
-  return refusal === null ? word : refuse('an nginx word', value, refusal)
+function quoted(value: string, dollar: string): string {
+  return `"${value.replace(/["\\\n\r\t$]/g, (character) => ESCAPES[character] ?? dollar)}"`
 }
