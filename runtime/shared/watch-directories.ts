@@ -1,0 +1,78 @@
+import { type FSWatcher, statSync, watch } from 'node:fs'
+
+/** How often everything is looked at although nothing was heard: inotify can lose events, and clocks move states too. */
+const SWEEP_MS = 1000
+
+/** While a directory that should be watched does not exist yet: at a boot the supervisors come up beside the sidecar. */
+const EAGER_SWEEP_MS = 100
+const MAX_EAGER_SWEEPS = 50
+
+export interface WatchOptions {
+  /** Directories and what to call when something in one changes: `supervise/` directories, the gates, the waits. */
+  readonly directories: ReadonlyMap<string, () => void>
+  /** Every second, after watches that had died were set up again. */
+  readonly onSweep: () => void
+}
+
+interface Watched {
+  readonly watcher: FSWatcher
+  readonly inode: number
+}
+
+/**
+ * Watches directories that may not exist yet and may be replaced. Directories and never files are watched: s6 replaces its
+ * status file at each change. Events come in bursts; a burst is one call.
+ */
+export function watchDirectories({ directories, onSweep }: WatchOptions): { close: () => void } {
+  const watched = new Map<string, Watched>()
+  const pending = new Set<string>()
+  let timer: NodeJS.Timeout | undefined
+  let isClosed = false
+  let eagerSweeps = 0
+
+  const notify = (path: string) => {
+    if (pending.has(path)) return
+    pending.add(path)
+    setImmediate(() => {
+      if (pending.delete(path) && !isClosed) directories.get(path)?.()
+    })
+  }
+
+  const forget = (path: string) => {
+    watched.get(path)?.watcher.close()
+    watched.delete(path)
+  }
+
+  const arm = (path: string) => {
+    const inode = statSync(path, { throwIfNoEntry: false })?.ino
+    if (watched.get(path)?.inode === inode) return
+    forget(path)
+    if (inode === undefined) return
+    try {
+      const watcher = watch(path, { persistent: false }, () => notify(path))
+      watcher.on('error', () => forget(path))
+      watched.set(path, { watcher, inode })
+      notify(path)
+    } catch {
+      // It vanished again, or this user has no more watches: the sweep sees every change too, only later.
+    }
+  }
+
+  const sweep = () => {
+    for (const path of directories.keys()) arm(path)
+    const isEager = watched.size < directories.size && eagerSweeps < MAX_EAGER_SWEEPS
+    if (isEager) eagerSweeps += 1
+    timer = setTimeout(sweep, isEager ? EAGER_SWEEP_MS : SWEEP_MS)
+    timer.unref()
+    onSweep()
+  }
+
+  sweep()
+  return {
+    close: () => {
+      isClosed = true
+      clearTimeout(timer)
+      for (const path of [...watched.keys()]) forget(path)
+    },
+  }
+}

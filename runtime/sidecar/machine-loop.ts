@@ -1,0 +1,148 @@
+import type { Plan } from '../../schema/plan.ts'
+import { createObserver, serviceDirectory, waitingDirectory } from '../shared/observe-service.ts'
+import { CONTROL, sendControl } from '../shared/service-control.ts'
+import { watchDirectories } from '../shared/watch-directories.ts'
+import { createGates } from './gates.ts'
+import type { Log } from './log.ts'
+import {
+  countRestarts,
+  initialMachine,
+  type MachineState,
+  observe,
+  probed,
+  type ServiceRecord,
+} from './machine-state.ts'
+import { type Action, decide } from './policy.ts'
+import type { HttpGet } from './probe.ts'
+import { createProber, type Prober } from './prober.ts'
+
+export interface MachineLoop {
+  readonly machine: () => MachineState
+  /** The machine is about to stop: it is not ready any more, and nothing is restarted. */
+  readonly farewell: () => void
+  readonly close: () => void
+}
+
+export interface MachineLoopOptions {
+  readonly plan: Plan
+  readonly log: Log
+  readonly get: HttpGet
+}
+
+/** Follows the machine: reads what changes, probes what runs, opens and closes gates, orders restarts. */
+export function startMachineLoop({ plan, log, get }: MachineLoopOptions): MachineLoop {
+  let machine = initialMachine(plan, Date.now())
+  const gates = createGates(plan.paths.gates)
+  const observers = new Map(plan.services.map(({ name }) => [name, createObserver(plan.paths, name)]))
+  const probers = new Map<string, Prober>()
+
+  const replace = (record: ServiceRecord) => {
+    const { name } = record.service
+    const before = machine.services.get(name)!
+    machine = { ...machine, services: new Map(machine.services).set(name, record) }
+    // A gate closes with the death itself; everything else can wait.
+    if (record.service.kind === 'longrun') gates.set(name, record.ready)
+    if (before.state !== record.state || before.observation === null) logState(log, before, record)
+  }
+
+  const follow = ({ service, incarnation, launchedAtMs }: ServiceRecord) => {
+    const prober = probers.get(service.name)
+    if (incarnation === null || launchedAtMs === null) prober?.stop()
+    else prober?.follow(incarnation, launchedAtMs)
+  }
+
+  const look = (name: string) => {
+    const record = observe(machine, name, observers.get(name)!(), Date.now())
+    replace(record)
+    follow(record)
+  }
+
+  const act = () => {
+    for (const action of decide(machine, Date.now())) replace(carryOut(plan, log, machine, action))
+  }
+
+  const lookAtAll = () => {
+    for (const { name } of plan.services) look(name)
+    act()
+  }
+
+  for (const service of plan.services) {
+    if (service.kind === 'task') continue
+    const report: Parameters<typeof createProber>[0]['report'] = (incarnation, outcome) => {
+      const before = machine.services.get(service.name)!
+      const record = probed(before, incarnation, outcome, Date.now())
+      if (record !== before) {
+        replace(record)
+        act()
+      }
+      return record.ready
+    }
+    probers.set(service.name, createProber({ service, get, report }))
+  }
+
+  const directories = new Map<string, () => void>([
+    ...plan.services.map(({ name }): [string, () => void] => [
+      `${serviceDirectory(plan.paths, name)}/supervise`,
+      () => {
+        look(name)
+        act()
+      },
+    ]),
+    [plan.paths.gates, lookAtAll],
+    [waitingDirectory(plan.paths), lookAtAll],
+  ])
+  const watch = watchDirectories({
+    directories,
+    onSweep: () => {
+      lookAtAll()
+      gates.recheck()
+    },
+  })
+
+  return {
+    machine: () => machine,
+    farewell: () => {
+      if (machine.stopping) return
+      machine = { ...machine, stopping: true }
+      log.info('the machine is about to stop')
+    },
+    close: () => {
+      watch.close()
+      for (const prober of probers.values()) prober.stop()
+    },
+  }
+}
+
+/** Gives the order and notes it, so that it is given once. */
+function carryOut(plan: Plan, log: Log, machine: MachineState, action: Action): ServiceRecord {
+  const { kind, service: name, incarnation, reason } = action
+  const record = machine.services.get(name)!
+  const atMs = record.order?.incarnation === incarnation ? record.order.atMs : Date.now()
+  const context = { service: name, gpu: record.service.gpu, action: kind, reason }
+  try {
+    sendControl(serviceDirectory(plan.paths, name), kind === 'kill' ? CONTROL.kill : CONTROL.restart)
+    log.warn({ context }, `${kind === 'kill' ? 'kills' : 'restarts'} "${name}": ${reason}`)
+  } catch (error) {
+    log.error({ context }, `cannot ${kind} "${name}": ${(error as Error).message}`)
+  }
+  return { ...record, order: { incarnation, atMs, killed: kind === 'kill' } }
+}
+
+function logState(log: Log, before: ServiceRecord, record: ServiceRecord): void {
+  const { service, state, reason, observation, startupMs } = record
+  const context = {
+    service: service.name,
+    gpu: service.gpu,
+    state,
+    previous: before.observation === null ? null : before.state,
+    reason,
+    pid: observation?.status?.pid || null,
+    port: service.port,
+    restarts: countRestarts(record),
+    ...(state === 'ready' ? { startupMs } : {}),
+  }
+  const why = reason === null ? '' : ` (${reason})`
+  log[LEVELS[state] ?? 'info']({ context }, `"${service.name}" is ${state}${why}`)
+}
+
+const LEVELS: Partial<Record<ServiceRecord['state'], 'warn' | 'error'>> = { failed: 'error', unready: 'warn' }

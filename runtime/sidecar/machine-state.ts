@@ -1,0 +1,208 @@
+import type { Plan, PlannedService } from '../../schema/plan.ts'
+import type { ServiceObservation } from '../shared/observe-service.ts'
+import { deriveState, type StateName } from '../shared/service-state.ts'
+import type { ServiceStatus } from '../shared/supervise-status.ts'
+import type { ProbeOutcome } from './probe.ts'
+
+/** A restart that the policy ordered of one run of a service. */
+export interface RestartOrder {
+  readonly incarnation: string
+  readonly atMs: number
+  readonly killed: boolean
+}
+
+/** All that the sidecar knows of a service. Every change makes a new record. Times are ms since 1970. */
+export interface ServiceRecord {
+  readonly service: PlannedService
+  /** `null` until it was looked at for the first time. */
+  readonly observation: ServiceObservation | null
+  readonly state: StateName
+  readonly reason: string | null
+  readonly sinceMs: number
+  /** Names one run of its process; `null` while none runs. */
+  readonly incarnation: string | null
+  /** When its `run` became the service itself; `null` while it waits or does not run. */
+  readonly launchedAtMs: number | null
+  /** The incarnations of what it waits for, as they were then. */
+  readonly launchedBeside: Readonly<Record<string, string | null>>
+  readonly ready: boolean
+  readonly readyAtMs: number | null
+  /** From the launch to readiness, of the last run that got there. */
+  readonly startupMs: number | null
+  /** Failed probes in a row. */
+  readonly failures: number
+  readonly lastFailureAtMs: number
+  readonly problem: string | null
+  readonly order: RestartOrder | null
+  /** Deaths that the sidecar has counted; survives the supervisor's own limit, not the sidecar's end. */
+  readonly deaths: number
+  readonly lastDeathAtMs: number
+}
+
+export interface MachineState {
+  readonly startedAtMs: number
+  /** Set by the farewell: nothing is restarted any more, and the machine is not ready whatever its services say. */
+  readonly stopping: boolean
+  readonly services: ReadonlyMap<string, ServiceRecord>
+}
+
+export function initialMachine(plan: Pick<Plan, 'services'>, nowMs: number): MachineState {
+  const records = plan.services.map((service): [string, ServiceRecord] => [service.name, initialRecord(service, nowMs)])
+  return { startedAtMs: nowMs, stopping: false, services: new Map(records) }
+}
+
+function initialRecord(service: PlannedService, nowMs: number): ServiceRecord {
+  return {
+    service,
+    observation: null,
+    state: 'down',
+    reason: null,
+    sinceMs: nowMs,
+    incarnation: null,
+    launchedAtMs: null,
+    launchedBeside: {},
+    ready: false,
+    readyAtMs: null,
+    startupMs: null,
+    failures: 0,
+    lastFailureAtMs: 0,
+    problem: null,
+    order: null,
+    deaths: 0,
+    lastDeathAtMs: 0,
+  }
+}
+
+/**
+ * A `run` needs a moment to say that it waits. Until then a young process with a closed gate before it counts as waiting:
+ * it would else look as if it started.
+ */
+const WAIT_ANNOUNCEMENT_MS = 500
+
+/** The record of a service after its files were read. */
+export function observe(machine: MachineState, name: string, seen: ServiceObservation, nowMs: number): ServiceRecord {
+  const record = machine.services.get(name)!
+  const observation = { ...seen, waiting: seen.waiting ?? unannouncedWait(machine, record, seen, nowMs) }
+  const next = { ...record, observation, ...countDeaths(record, seen) }
+  if (!isRunning(observation)) return withState({ ...next, ...NOT_RUNNING }, nowMs)
+  const incarnation = nameIncarnation(observation.status)
+  const isNew = incarnation !== record.incarnation
+  const fresh: ServiceRecord = isNew ? { ...next, ...NOT_RUNNING, order: null, incarnation } : next
+  if (observation.waiting !== null) return withState({ ...fresh, launchedAtMs: null, ready: false }, nowMs)
+  if (fresh.launchedAtMs !== null) return withState(fresh, nowMs)
+  return withState(launch(machine, fresh, record.observation === null, nowMs), nowMs)
+}
+
+type RunningObservation = ServiceObservation & { readonly status: ServiceStatus }
+
+/** A process that was told to stay down counts as gone: whoever waits for the service must wait for the next one. */
+function isRunning(observation: ServiceObservation): observation is RunningObservation {
+  const { supervised, status } = observation
+  return supervised && status?.up === true && status.wantUp
+}
+
+const NOT_RUNNING = {
+  incarnation: null,
+  launchedAtMs: null,
+  launchedBeside: {},
+  ready: false,
+  readyAtMs: null,
+  failures: 0,
+  lastFailureAtMs: 0,
+  problem: null,
+} as const
+
+function nameIncarnation(status: ServiceStatus): string {
+  return `${status.pid}@${status.changedAtMs}`
+}
+
+function unannouncedWait(
+  machine: MachineState,
+  { service, launchedAtMs, incarnation }: ServiceRecord,
+  { status }: ServiceObservation,
+  nowMs: number,
+): string | null {
+  if (status === null || !status.up || nowMs - status.changedAtMs > WAIT_ANNOUNCEMENT_MS) return null
+  if (launchedAtMs !== null && incarnation === nameIncarnation(status)) return null
+  const closed = service.waitsFor.filter((name) => !isSatisfied(machine.services.get(name)))
+  return closed.length === 0 ? null : `waits for ${closed.join(', ')}`
+}
+
+function countDeaths(record: ServiceRecord, { deaths }: ServiceObservation): Partial<ServiceRecord> {
+  const fresh = deaths.filter((death) => death.atMs > record.lastDeathAtMs)
+  if (fresh.length === 0) return {}
+  return { deaths: record.deaths + fresh.length, lastDeathAtMs: fresh.at(-1)!.atMs }
+}
+
+/**
+ * The service itself runs now. A sidecar that has just started itself finds services that have long been launched: an
+ * open gate says that its predecessor saw this run ready, and what it depends on may have been restarted since then.
+ */
+function launch(machine: MachineState, record: ServiceRecord, isFirstLook: boolean, nowMs: number): ServiceRecord {
+  const { service, observation } = record
+  const startedAtMs = observation?.status?.changedAtMs ?? nowMs
+  const gate = isFirstLook ? (observation?.gateOpenedAtMs ?? null) : null
+  const adopted = gate !== null && gate >= startedAtMs && service.kind === 'longrun' ? gate : null
+  const launchedAtMs = adopted ?? nowMs
+  const beside = service.waitsFor.map((name) => {
+    const other = machine.services.get(name)
+    const isOlder = adopted === null || (other?.observation?.status?.changedAtMs ?? 0) <= adopted
+    return [name, isOlder ? (other?.incarnation ?? null) : null]
+  })
+  return {
+    ...record,
+    launchedAtMs,
+    launchedBeside: Object.fromEntries(beside),
+    ...(adopted === null ? {} : { ready: true, readyAtMs: adopted }),
+  }
+}
+
+/** The record of a service after a probe. A probe of a run that has ended meanwhile changes nothing. */
+export function probed(
+  record: ServiceRecord,
+  incarnation: string,
+  outcome: ProbeOutcome,
+  nowMs: number,
+): ServiceRecord {
+  if (record.incarnation !== incarnation || record.launchedAtMs === null) return record
+  if (outcome.ok) {
+    const { ready, launchedAtMs } = record
+    const first = record.readyAtMs === null ? { readyAtMs: nowMs, startupMs: nowMs - launchedAtMs } : {}
+    const healthy = { ...record, ...first, ready: true, failures: 0, lastFailureAtMs: 0, problem: null }
+    return ready && record.failures === 0 ? record : withState(healthy, nowMs)
+  }
+  if (record.readyAtMs === null) return withState({ ...record, problem: outcome.problem }, nowMs)
+  // Probes come faster while it is unready; the patience that the plan gives is counted in its own intervals.
+  const counts = nowMs - record.lastFailureAtMs >= record.service.liveness.intervalMs * 0.8
+  const failures = record.failures + (counts ? 1 : 0)
+  const lastFailureAtMs = counts ? nowMs : record.lastFailureAtMs
+  const ready = record.ready && outcome.patient && failures < record.service.liveness.failures
+  return withState({ ...record, ready, failures, lastFailureAtMs, problem: outcome.problem }, nowMs)
+}
+
+function withState(record: ServiceRecord, nowMs: number): ServiceRecord {
+  if (record.observation === null) return record
+  const { ready, readyAtMs, problem } = record
+  const { state, reason } = deriveState(record.service, record.observation, {
+    ready,
+    wasReady: readyAtMs !== null,
+    problem,
+  })
+  const sinceMs = state === record.state ? record.sinceMs : nowMs
+  return { ...record, state, reason, sinceMs }
+}
+
+/** Others may start beside it: it is ready, or a task that has succeeded. */
+export function isSatisfied(record: ServiceRecord | undefined): boolean {
+  return record?.state === 'ready' || record?.state === 'done'
+}
+
+/** The machine does all that its file asks for. */
+export function isHealthy(machine: MachineState): boolean {
+  return !machine.stopping && [...machine.services.values()].every(isSatisfied)
+}
+
+/** How often it was started again: the last death of one that does not run was not followed by a start. */
+export function countRestarts({ deaths, observation }: ServiceRecord): number {
+  return observation?.status?.up ? deaths : Math.max(0, deaths - 1)
+}

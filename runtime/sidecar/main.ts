@@ -1,0 +1,106 @@
+/**
+ * The sidecar: `sidecar.js --plan FILE`. It tells the truth about the machine over HTTP, opens and closes the gates that
+ * services wait for, and restarts what does not work. It can end at any time without a service noticing.
+ *
+ * SIGUSR1 is the farewell, SIGTERM and SIGINT end it.
+ */
+import { parseArgs } from 'node:util'
+import type { Plan } from '../../schema/plan.ts'
+import { loadPlan } from '../shared/load-plan.ts'
+import { initialMachine } from './machine-state.ts'
+import { route } from './routes.ts'
+import { type HttpServer, startServer } from './server.ts'
+import { VERSION } from './version.ts'
+
+const EXIT_FAILED = 1
+const EXIT_USAGE = 2
+
+// Before all else: without a listener Node takes SIGUSR1 for its debugger.
+let isFarewell = false
+let onFarewell = () => {}
+process.on('SIGUSR1', () => {
+  isFarewell = true
+  onFarewell()
+})
+
+async function main(): Promise<void> {
+  const plan = loadPlan(readPlanOption())
+  let machine = () => ({ ...initial, stopping: isFarewell })
+  const initial = initialMachine(plan, Date.now())
+  let onError = (_error: unknown, _path: string) => {}
+  const server = await listen(plan, {
+    answer: (method, path) =>
+      route(method, path, {
+        machineId: plan.machine.id,
+        version: VERSION,
+        target: plan.target,
+        machine: machine(),
+        nowMs: Date.now(),
+      }),
+    onError: (error, path) => onError(error, path),
+  })
+  process.once('SIGTERM', () => process.exit(0))
+  process.once('SIGINT', () => process.exit(0))
+
+  // The rest is loaded while the first answers are already given.
+  const [{ createLog }, { startMachineLoop }, { createHttpGet }] = await Promise.all([
+    import('./log.ts'),
+    import('./machine-loop.ts'),
+    import('./http-get.ts'),
+  ])
+  const log = createLog()
+  onError = (error, path) => log.error({ context: { path } }, `cannot answer: ${(error as Error).message}`)
+  log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
+  const http = createHttpGet()
+  const loop = startMachineLoop({ plan, log, get: http.get })
+  machine = loop.machine
+  onFarewell = loop.farewell
+  if (isFarewell) loop.farewell()
+  endOnSignals(async (signal) => {
+    log.info({ context: { signal } }, `ends on ${signal}`)
+    loop.close()
+    await Promise.all([server.close(), http.close()])
+    log.flush()
+  })
+}
+
+function readPlanOption(): string {
+  try {
+    const { plan } = parseArgs({ options: { plan: { type: 'string' } } }).values
+    if (plan !== undefined) return plan
+    fail(EXIT_USAGE, 'cannot start: --plan FILE is missing')
+  } catch (error) {
+    fail(EXIT_USAGE, `cannot start: ${(error as Error).message}`)
+  }
+}
+
+async function listen(
+  plan: Plan,
+  handlers: Pick<Parameters<typeof startServer>[0], 'answer' | 'onError'>,
+): Promise<HttpServer> {
+  const { listen: address, port } = plan.sidecar
+  try {
+    return await startServer({ listen: address, port, ...handlers })
+  } catch (error) {
+    fail(EXIT_FAILED, `cannot listen on ${address} port ${port}: ${(error as Error).message}`)
+  }
+}
+
+function endOnSignals(end: (signal: NodeJS.Signals) => Promise<void>): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.removeAllListeners(signal)
+    process.once(signal, () => {
+      end(signal).then(
+        () => process.exit(0),
+        () => process.exit(EXIT_FAILED),
+      )
+    })
+  }
+}
+
+function fail(exitCode: number, message: string): never {
+  process.stderr.write(`sidecar: ${message}\n`)
+  process.exit(exitCode)
+}
+
+main().catch((error: unknown) => fail(EXIT_FAILED, (error as Error).message))

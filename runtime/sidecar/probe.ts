@@ -1,0 +1,89 @@
+import { connect } from 'node:net'
+import type { PlannedService, Probe } from '../../schema/plan.ts'
+
+/** `patient`: a slow answer, which a busy service may give; anything else says that it does not work now. */
+export type ProbeOutcome =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly patient: boolean; readonly problem: string }
+
+/** A GET whose answer is read up to a limit; `undici` in the sidecar. */
+export type HttpGet = (url: URL, timeoutMs: number) => Promise<{ readonly status: number; readonly body: string }>
+
+type HttpProbe = Extract<Probe, { kind: 'http' }>
+
+/** Asks a service once whether it works. Never throws, and ends within `liveness.timeoutMs`. */
+export async function probe(
+  service: Pick<PlannedService, 'address' | 'port' | 'probe' | 'liveness'>,
+  get: HttpGet,
+): Promise<ProbeOutcome> {
+  const { probe: kind, port, liveness } = service
+  if (kind === null || kind.kind === 'uptime' || kind.kind === 'task' || port === null) return { ok: true }
+  const address = service.address ?? '127.0.0.1'
+  const authority = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  try {
+    if (kind.kind === 'tcp') {
+      await connectOnce(address, port, liveness.timeoutMs)
+      return { ok: true }
+    }
+    const { status, body } = await get(new URL(`http://${authority}${kind.path}`), liveness.timeoutMs)
+    const flaw = judgeAnswer(kind, status, body)
+    return flaw === null ? { ok: true } : { ok: false, patient: false, problem: `GET ${kind.path}: ${flaw}` }
+  } catch (error) {
+    const subject = kind.kind === 'tcp' ? `port ${port}` : `GET ${kind.path}`
+    return judgeFailure(error, subject, authority, liveness.timeoutMs)
+  }
+}
+
+/** What is wrong with an answer: a status other than 2xx, or JSON that is not what the program gives. */
+export function judgeAnswer(probe: HttpProbe, status: number, body: string): string | null {
+  if (status < 200 || status > 299) return `status ${status}`
+  const expected = EXPECTED[probe.expect]
+  if (expected === undefined) return null
+  let answer: unknown
+  try {
+    answer = JSON.parse(body)
+  } catch {
+    return 'the answer is not JSON'
+  }
+  return expected.fits(answer) ? null : `the answer has no ${expected.what}: another program may have the port`
+}
+
+const has = (value: unknown, key: string, type: 'object' | 'number' | 'string'): boolean => {
+  if (typeof value !== 'object' || value === null) return false
+  const field = (value as Record<string, unknown>)[key]
+  return field !== null && typeof field === type
+}
+
+const EXPECTED: Partial<Record<HttpProbe['expect'], { fits: (answer: unknown) => boolean; what: string }>> = {
+  comfyui: {
+    fits: (answer) => has(answer, 'system', 'object') && has(answer, 'devices', 'object'),
+    what: '"system" and "devices"',
+  },
+  automatic1111: { fits: (answer) => has(answer, 'progress', 'number'), what: '"progress"' },
+  ollama: { fits: (answer) => has(answer, 'version', 'string'), what: '"version"' },
+}
+
+function connectOnce(host: string, port: number, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port })
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error(TIMEOUT)))
+    socket.once('connect', () => {
+      resolve()
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+}
+
+const TIMEOUT = 'timeout'
+
+function judgeFailure(error: unknown, subject: string, authority: string, timeoutMs: number): ProbeOutcome {
+  const { code, name, message } = error as NodeJS.ErrnoException
+  if (code === 'ECONNREFUSED') return { ok: false, patient: false, problem: `nothing listens on ${authority}` }
+  const isTimeout = message === TIMEOUT || name === 'TimeoutError' || (code ?? '').includes('TIMEOUT')
+  return {
+    ok: false,
+    patient: true,
+    problem: `${subject}: ${isTimeout ? `no answer within ${timeoutMs} ms` : message}`,
+  }
+}
