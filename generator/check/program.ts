@@ -99,11 +99,16 @@ export function shellWords(text: string): ProgramWord[] {
   return words
 }
 
+/** The name alone, or in a directory of programs: `/var/log/cron` is not cron. */
+function isProgram(word: string, name: string): boolean {
+  return word === name || (word.endsWith(`/${name}`) && /(?:^|\/)(?:s?bin|command|libexec)\/[^/]*$/.test(word))
+}
+
 function callOf(words: readonly ProgramWord[], name: string): number | undefined {
   let command = ''
   for (const [index, word] of words.entries()) {
     if (word.first) command = baseName(word.value)
-    if (baseName(word.value) !== name || (TAKES_ALL.has(command) && !word.first)) continue
+    if (!isProgram(word.value, name) || (TAKES_ALL.has(command) && !word.first)) continue
     const before = words[index - 1]?.value ?? ''
     const isArgument = !word.first && (TAKES_WORD.has(baseName(before)) || /^-[ugU]$/.test(before))
     if (!isArgument) return index

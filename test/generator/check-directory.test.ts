@@ -112,6 +112,13 @@ test('a rootfs is checked in /etc/s6-overlay and in every other profile, its scr
   assert.equal(found(), [profile])
 })
 
+test('a script that lies beside the command line that calls it is no stray file', () => {
+  const up = '/etc/s6-overlay/s6-rc.d/prepare/run\n'
+  const prepare = under('etc/s6-overlay/s6-rc.d', oneshot('prepare', { ...BASE, up, run: '#!/bin/sh\n' }))
+  const start = { 'etc/s6-overlay/user-bundles.d/user/contents.d/prepare': '' }
+  assert.equal(codesOf({ ...under('etc/s6-overlay', CURRENT), ...prepare, ...start }), ['S6_NOT_EXECUTABLE'])
+})
+
 test('an absolute link of a rootfs means a path of the container', () => {
   const directory = writeTree({
     ...under('etc/s6-overlay', CURRENT),

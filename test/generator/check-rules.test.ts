@@ -97,6 +97,12 @@ const FILES: Case[] = [
   ['stray files', longrun('a', { README: '', 'log/run': '', down: '' }), ['S6_STRAY_FILE'], true],
   ['files of another kind of service', oneshot('a', { run: '', 'notification-fd': 'x' }), ['S6_STRAY_FILE'], true],
   [
+    'names that every object has',
+    { ...longrun('constructor', { toString: '' }), ...longrun('__proto__') },
+    ['S6_STRAY_FILE'],
+    true,
+  ],
+  [
     'dependencies of a bundle',
     { ...longrun('a'), ...bundle('b', ['a'], { 'dependencies.d/nothing': '' }) },
     ['S6_STRAY_FILE'],

@@ -8,38 +8,42 @@ const ALL: readonly ServiceKind[] = ['longrun', 'oneshot', 'bundle']
 const ATOMIC: readonly ServiceKind[] = ['longrun', 'oneshot']
 
 /** What a service directory may hold: for which kinds, and as what. s6-rc drops everything else without a word. */
-const FILES: Record<string, readonly [readonly ServiceKind[], Shape]> = {
-  type: [ALL, 'file'],
-  'flag-essential': [ALL, 'any'],
-  'flag-recommended': [ALL, 'any'],
-  'contents.d': [['bundle'], 'directory'],
-  contents: [['bundle'], 'file'],
-  'timeout-up': [ATOMIC, 'file'],
-  'timeout-down': [ATOMIC, 'file'],
-  'dependencies.d': [ATOMIC, 'directory'],
-  dependencies: [ATOMIC, 'file'],
-  up: [['oneshot'], 'file'],
-  down: [['oneshot'], 'file'],
-  reload: [['oneshot'], 'file'],
-  data: [['longrun'], 'directory'],
-  env: [['longrun'], 'directory'],
-  template: [['longrun'], 'directory'],
-  ...Object.fromEntries(
-    [
-      ...['run', 'finish', 'notification-fd', 'lock-fd', 'timeout-kill', 'timeout-finish', 'max-death-tally'],
-      ...['down-signal', 'reload-signal', 'producer-for', 'consumer-for', 'pipeline-name'],
-    ].map((name) => [name, [['longrun'], 'file']] as const),
-  ),
-  'flag-timeout-killpg': [['longrun'], 'any'],
-  'flag-newpidns': [['longrun'], 'any'],
-}
+const FILES = new Map<string, readonly [readonly ServiceKind[], Shape]>(
+  Object.entries({
+    type: [ALL, 'file'],
+    'flag-essential': [ALL, 'any'],
+    'flag-recommended': [ALL, 'any'],
+    'contents.d': [['bundle'], 'directory'],
+    contents: [['bundle'], 'file'],
+    'timeout-up': [ATOMIC, 'file'],
+    'timeout-down': [ATOMIC, 'file'],
+    'dependencies.d': [ATOMIC, 'directory'],
+    dependencies: [ATOMIC, 'file'],
+    up: [['oneshot'], 'file'],
+    down: [['oneshot'], 'file'],
+    reload: [['oneshot'], 'file'],
+    data: [['longrun'], 'directory'],
+    env: [['longrun'], 'directory'],
+    template: [['longrun'], 'directory'],
+    ...Object.fromEntries(
+      [
+        ...['run', 'finish', 'notification-fd', 'lock-fd', 'timeout-kill', 'timeout-finish', 'max-death-tally'],
+        ...['down-signal', 'reload-signal', 'producer-for', 'consumer-for', 'pipeline-name'],
+      ].map((name) => [name, [['longrun'], 'file']] as const),
+    ),
+    'flag-timeout-killpg': [['longrun'], 'any'],
+    'flag-newpidns': [['longrun'], 'any'],
+  } satisfies Record<string, readonly [readonly ServiceKind[], Shape]>),
+)
 
-const STRAY_HINTS: Record<string, string> = {
-  log: 's6-rc has no log directories: make the logger a longrun of its own, with "producer-for" and "consumer-for"',
-  down: 's6-rc starts what is asked of it: leave the service out of its bundle instead',
-  'dependencies.d': 'a bundle has no dependencies of its own: its members need them',
-  dependencies: 'a bundle has no dependencies of its own: its members need them',
-}
+const STRAY_HINTS = new Map(
+  Object.entries({
+    log: 's6-rc has no log directories: make the logger a longrun of its own, with "producer-for" and "consumer-for"',
+    down: 's6-rc starts what is asked of it: leave the service out of its bundle instead',
+    'dependencies.d': 'a bundle has no dependencies of its own: its members need them',
+    dependencies: 'a bundle has no dependencies of its own: its members need them',
+  }),
+)
 
 /** Every service has a `type` that s6-rc understands. */
 export function* typeRules({ services, profile }: Compilation): Iterable<Finding> {
@@ -97,19 +101,26 @@ export function* fileKindRules({ services }: Compilation): Iterable<Finding> {
   for (const service of services) {
     for (const [name, entry] of service.directory.entries) {
       if (name.startsWith('.')) continue
-      const [kinds, shape] = FILES[name] ?? [[], 'any']
-      if (service.kind !== undefined && !kinds.includes(service.kind)) yield stray(service, name, entry)
-      else if (entry.kind === 'dangling') yield danglingFile(entry)
+      const [kinds, shape] = FILES.get(name) ?? [[], 'any']
+      if (service.kind !== undefined && !kinds.includes(service.kind)) {
+        if (!isCalled(service, name)) yield stray(service, name, entry)
+      } else if (entry.kind === 'dangling') yield danglingFile(entry)
       else if (entry.kind === 'denied') yield deniedEntry(entry)
       else if (shape !== 'any' && entry.kind !== shape) yield* wrongKind(service, name, entry, shape)
     }
   }
 }
 
+/** A script that lies beside the `up` that calls it by its path: s6-rc drops it, the image has it. */
+function isCalled({ name, directory }: OwnService, file: string): boolean {
+  const callers = ['up', 'down', 'reload', 'run', 'finish'].map((script) => fileAt(directory, script))
+  return callers.some((caller) => caller !== undefined && textOf(caller).includes(`/s6-rc.d/${name}/${file}`))
+}
+
 function stray({ name, kind }: OwnService, file: string, entry: Entry): Finding {
-  const known = FILES[file]?.[0]
+  const known = FILES.get(file)?.[0]
   const why = known === undefined ? 's6-rc knows no such file' : `it is for a ${known.join(' or a ')} only`
-  const hint = STRAY_HINTS[file]
+  const hint = STRAY_HINTS.get(file)
   const message = `cannot use "${file}" in ${kind} "${name}": ${why}, and passes it over`
   return doubt('S6_STRAY_FILE', wholeOf(entry), message, hint === undefined ? {} : { hint })
 }

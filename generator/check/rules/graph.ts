@@ -31,14 +31,16 @@ function undefinedName(
     ? 's6-overlay defines it: check the directory that holds "s6-rc.d" instead'
     : trimmed !== name && byName.has(trimmed)
       ? `"${trimmed}" exists: the line ends in blanks or a carriage return (CRLF)`
-      : nearName(name, byName)
+      : nearName(name, byName, profile !== undefined)
   const message = `cannot have "${service.name}" ${verb} ${JSON.stringify(name)}: no such service`
   return [place, message, { hint }] as const
 }
 
-function nearName(name: string, byName: Compilation['byName']): string {
+function nearName(name: string, byName: Compilation['byName'], isProfile: boolean): string {
   const near = nearest(name, byName.keys())
-  return near === undefined ? 'add the service, or remove the name' : `did you mean "${near}"?`
+  if (near !== undefined) return `did you mean "${near}"?`
+  const add = 'add the service, or remove the name'
+  return isProfile ? `${add}; if a base image defines it, check the root file system of the built image` : add
 }
 
 /** Services that wait for each other, and bundles that contain themselves. */
