@@ -24,6 +24,7 @@ export interface Hidden {
 }
 
 interface Cell {
+  readonly offset: number
   readonly text: string
   readonly width: number
   readonly isMarked: boolean
@@ -41,7 +42,8 @@ export function excerptOf(text: string, range: Range, hidden: readonly Hidden[] 
   const isCutBefore = lineBreak === -1 && windowStart > 0
   const isCutAfter = offset + lineEnd < text.length && lineEnd === after.length
   const cells = cellsOf(text, windowStart + lineBreak + 1, offset + lineEnd, range, hidden)
-  return clip(cells, isCutBefore, isCutAfter)
+  const caret = cells.findIndex((cell) => cell.offset >= offset)
+  return clip(cells, caret === -1 ? cells.length : caret, isCutBefore, isCutAfter)
 }
 
 function cellsOf(text: string, from: number, to: number, range: Range, hidden: readonly Hidden[]): Cell[] {
@@ -52,7 +54,7 @@ function cellsOf(text: string, from: number, to: number, range: Range, hidden: r
     const isHidden = hidden.some((part) => offset >= part.start && offset < part.end)
     const cell = isHidden ? { text: '*', width: 1 } : cellOf(character, column)
     const isMarked = offset >= range.start.offset && offset < range.end.offset
-    cells.push({ ...cell, isMarked })
+    cells.push({ ...cell, offset, isMarked })
     column += cell.width
     offset += character.length
   }
@@ -69,9 +71,7 @@ function cellOf(character: string, column: number): { text: string; width: numbe
   return { text, width: text === character ? characterWidth(character) : text.length }
 }
 
-function clip(cells: readonly Cell[], isCutBefore: boolean, isCutAfter: boolean): Excerpt {
-  const marked = cells.findIndex((cell) => cell.isMarked)
-  const caret = marked === -1 ? cells.length : marked
+function clip(cells: readonly Cell[], caret: number, isCutBefore: boolean, isCutAfter: boolean): Excerpt {
   const isLong = isCutBefore || isCutAfter || widthOf(cells) > MAX_COLUMNS
   const first = isLong ? firstShown(cells, caret) : 0
   const last = isLong ? lastShown(cells, first) : cells.length

@@ -31,6 +31,7 @@ const MAX_VALUES = 50_000
 interface Reading {
   readonly source: SourceText
   readonly report: Report
+  readonly isBroken: boolean
   readonly anchors: Map<string, LayerNode>
   /** Anchors whose own value is being read. */
   readonly open: Set<string>
@@ -48,18 +49,19 @@ export function readNode(source: SourceText, report: Report): { node: LayerNode 
     hasFailed = true
     report(finding)
   })
-  if (parsed.contents === undefined) return { node: undefined, isBroken: hasFailed }
+  if (parsed.contents === undefined || isBlank(parsed.contents)) return { node: undefined, isBroken: hasFailed }
+  const isBroken = parsed.brokenFrom !== Number.POSITIVE_INFINITY
   const reading: Reading = {
     source,
     report: (finding) => {
       if (finding.range.start.offset < parsed.brokenFrom) report(finding)
     },
+    isBroken,
     anchors: new Map(),
     open: new Set(),
     expanded: 0,
   }
-  const node = readValue(reading, parsed.contents, 0)
-  return { node, isBroken: parsed.brokenFrom !== Number.POSITIVE_INFINITY }
+  return { node: readValue(reading, parsed.contents, 0), isBroken }
 }
 
 function readValue(reading: Reading, node: ParsedNode, depth: number): LayerNode {
@@ -108,7 +110,7 @@ function readMap(reading: Reading, map: YAMLMap.Parsed, depth: number): LayerMap
     if (key === '<<' && isScalar(pair.key) && pair.key.type === 'PLAIN') merges.push(node)
     else if (entries.has(key)) reportDuplicate(reading, key, keyPlace, entries.get(key)?.keyPlace)
     else entries.set(key, { keyPlace, node })
-    if (isBlank(pair.value)) warnOfNothing(reading, key, keyPlace)
+    if (isBlank(pair.value) && !reading.isBroken) warnOfNothing(reading, key, keyPlace)
   }
   for (const merge of merges) mergeInto(reading, entries, merge)
   return mapNode(collectionPlace(reading, map, last), entries)

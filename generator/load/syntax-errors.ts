@@ -37,15 +37,10 @@ export function reportSyntaxErrors(source: SourceText, findings: readonly YAMLEr
   for (const [index, finding] of sorted.slice(0, MAX_SYNTAX_ERRORS).entries()) {
     const more = index === MAX_SYNTAX_ERRORS - 1 ? sorted.length - MAX_SYNTAX_ERRORS : 0
     const message = `cannot read the YAML: ${reasonOf(finding)}${more > 0 ? ` (and ${more} more errors)` : ''}`
-    const [start, end] = finding.pos
-    report(
-      errorAt(
-        { source, start, end: Math.min(end, source.text.length) },
-        codeOf(finding),
-        message,
-        hintFor(source, finding),
-      ),
-    )
+    // What is missing at the end is missing behind the last thing that was written.
+    const start = Math.min(finding.pos[0], source.text.trimEnd().length)
+    const end = Math.max(start, Math.min(finding.pos[1], source.text.length))
+    report(errorAt({ source, start, end: end }, codeOf(finding), message, hintFor(source, finding)))
   }
   const broken = sorted.find((finding) => codeOf(finding) === 'YAML_SYNTAX')
   return broken === undefined ? Number.POSITIVE_INFINITY : broken.pos[0]

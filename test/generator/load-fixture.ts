@@ -2,7 +2,10 @@ import type { Diagnostic } from '../../generator/diagnostics/diagnostic.ts'
 import { type LoadedMachine, type LoadInput, loadMachine } from '../../generator/load/load-machine.ts'
 
 /** Loads texts as the layers `0.yaml`, `1.yaml`, ... with nothing in the environment, unless told otherwise. */
-export function load(texts: string | (string | Uint8Array)[], input: Partial<LoadInput> = {}): LoadedMachine {
+export function load(
+  texts: string | Uint8Array | (string | Uint8Array)[],
+  input: Partial<LoadInput> = {},
+): LoadedMachine {
   const sources = [texts].flat().map((text, index) => ({ file: `${index}.yaml`, text }))
   return loadMachine({ sources, environment: {}, treatmentOf: () => 'plain', ...input })
 }

@@ -120,45 +120,41 @@ test('any document, written as YAML or JSON with its dollar signs doubled, loads
 
 test('every value has an origin, whose text reads as the value', () => {
   fc.assert(
-    fc.property(
-      documents,
-      fc.constantFrom('PLAIN', 'QUOTE_DOUBLE', 'QUOTE_SINGLE'),
-      (document, style) => {
-        const text = stringify(document, {
-          lineWidth: 0,
-          defaultStringType: style,
-          singleQuote: style === 'QUOTE_SINGLE',
-        })
-        const loaded = load(text)
-        if (loaded.diagnostics.length > 0) return
-        const pointers: Pointer[] = []
-        const visit = (value: JsonValue, pointer: Pointer) => {
-          pointers.push(pointer)
-          if (value === null || typeof value !== 'object') return
-          for (const [key, child] of Object.entries(value)) {
-            visit(child, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)
-          }
+    fc.property(documents, fc.constantFrom('PLAIN', 'QUOTE_DOUBLE', 'QUOTE_SINGLE'), (document, style) => {
+      const text = stringify(document, {
+        lineWidth: 0,
+        defaultStringType: style,
+        singleQuote: style === 'QUOTE_SINGLE',
+      })
+      const loaded = load(text)
+      if (loaded.diagnostics.length > 0) return
+      const pointers: Pointer[] = []
+      const visit = (value: JsonValue, pointer: Pointer) => {
+        pointers.push(pointer)
+        if (value === null || typeof value !== 'object') return
+        for (const [key, child] of Object.entries(value)) {
+          visit(child, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)
         }
-        visit(loaded.value, '')
-        assert.equal([...loaded.origins.keys()].sort(), [...pointers].sort())
-        for (const pointer of pointers) {
-          const origin = loaded.origins.get(pointer)
-          assert.ok(origin?.kind === 'file')
-          const { start, end } = origin.range
-          assert.is(
-            text.split('\n')[start.line - 1]?.slice(start.column - 1, start.column),
-            text.slice(start.offset, start.offset + 1).replace('\n', ''),
-          )
-          const slice = `${' '.repeat(start.column - 1)}${text.slice(start.offset, end.offset)}`
-          const again = load(`v:\n  -\n   ${slice.replaceAll('\n', '\n   ')}`)
-          assert.is(
-            JSON.stringify(again.value.v),
-            JSON.stringify([valueAt(loaded.value, pointer)]),
-            `${pointer} in ${text}`,
-          )
-        }
-      },
-    ),
+      }
+      visit(loaded.value, '')
+      assert.equal([...loaded.origins.keys()].sort(), [...pointers].sort())
+      for (const pointer of pointers) {
+        const origin = loaded.origins.get(pointer)
+        assert.ok(origin?.kind === 'file')
+        const { start, end } = origin.range
+        assert.is(
+          text.split('\n')[start.line - 1]?.slice(start.column - 1, start.column),
+          text.slice(start.offset, start.offset + 1).replace('\n', ''),
+        )
+        const slice = `${' '.repeat(start.column - 1)}${text.slice(start.offset, end.offset)}`
+        const again = load(`v:\n  -\n   ${slice.replaceAll('\n', '\n   ')}`)
+        assert.is(
+          JSON.stringify(again.value.v),
+          JSON.stringify([valueAt(loaded.value, pointer)]),
+          `${pointer} in ${text}`,
+        )
+      }
+    }),
     { numRuns: 150, includeErrorInReport: true },
   )
 })
