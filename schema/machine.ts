@@ -502,7 +502,7 @@ export interface Custom {
     path: UrlPath
   }
   /**
-   * Path under which the proxy serves it, `/` at both ends; with `perGpu` each instance is below it (`/my-api/0/`).
+   * Path under which the proxy serves it, `/` at both ends; with `perGpu` each instance is below it (`/my-api/0/`). Absent: the proxy does not serve it.
    */
   route?: string
   directory?: Path
