@@ -57,13 +57,34 @@ function withDefaultsRequired(node: unknown): unknown {
 function validator(schema: object): string {
   const ajv = new Ajv2020.default({
     allErrors: true,
-    verbose: false,
+    messages: false,
     useDefaults: true,
     allowUnionTypes: true,
     code: { source: true, esm: true },
   })
   for (const keyword of ['x-machinegen-secret', 'x-machinegen-path']) ajv.addKeyword(keyword)
-  return standaloneCode.default(ajv, ajv.compile(schema))
+  const code = standaloneCode.default(ajv, ajv.compile(withoutProse(schema) as object))
+  // ajv leaves `require` in the code of an ES module. How a CommonJS default arrives depends on the loader.
+  const modules = [...new Set([...code.matchAll(REQUIRED_DEFAULT)].map((match) => match[1] ?? ''))]
+  const imports = modules.map((name, index) => `import module${index} from ${JSON.stringify(`${name}.js`)}\n`).join('')
+  const byName = (_: string, name: string) =>
+    `(module${modules.indexOf(name)}.default ?? module${modules.indexOf(name)})`
+  return imports + code.replaceAll(REQUIRED_DEFAULT, byName)
+}
+
+const REQUIRED_DEFAULT = /require\("([^"]+)"\)\.default/g
+
+/** The generated code holds a copy of the schema: what no check reads is left out of it. */
+function withoutProse(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withoutProse)
+  if (typeof node !== 'object' || node === null) return node
+  const isProse = ([key, value]: [string, unknown]) =>
+    (key === 'description' && typeof value === 'string') || (key === 'examples' && Array.isArray(value))
+  return Object.fromEntries(
+    Object.entries(node)
+      .filter((entry) => !isProse(entry))
+      .map(([key, value]) => [key, withoutProse(value)]),
+  )
 }
 
 function templates(): string {
@@ -98,7 +119,6 @@ export interface SchemaError {
   readonly keyword: string
   readonly instancePath: string
   readonly params: Record<string, unknown>
-  readonly message?: string
 }
 declare const validate: ((data: unknown) => boolean) & { errors?: SchemaError[] | null }
 export default validate

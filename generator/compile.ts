@@ -68,11 +68,14 @@ export function compile(input: CompileInput): Compilation {
   // A document with holes where a text could not be read would be blamed for what is missing.
   if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
   const shape = checkShape(loaded.value, loaded.origins, loaded.unresolved)
-  found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins))
+  found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins, loaded.unresolved))
   if (shape.settings === null) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
+  const semantic = new Map<string, Diagnostic>()
   const { plan, literalSecrets, provenance } = buildPlan(shape.settings, planOptions(input), (finding) =>
-    found.push(placed(finding, loaded.origins)),
+    // Each instance of a service finds the same.
+    semantic.set(`${finding.code} ${finding.pointer} ${finding.message}`, placed(finding, loaded.origins)),
   )
+  found.push(...semantic.values())
   const diagnostics = sortDiagnostics(found)
   if (hasError(found)) return { ...unfinished, plan, diagnostics, provenance }
   const artifacts = emitTree(plan, { literalSecrets, marker: input.marker ?? DEFAULT_MARKER })

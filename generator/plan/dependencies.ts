@@ -115,12 +115,14 @@ export function findCycle(nodes: readonly string[], edges: (node: string) => rea
   return null
 }
 
-/** The services so that each comes after all that it waits for, otherwise in their given order. */
+/** The services so that each comes after all that it waits for, otherwise in their given order; ends on cycles too. */
 export function inStartOrder(services: readonly PlannedService[]): PlannedService[] {
   const byName = new Map(services.map((service) => [service.name, service]))
+  const entered = new Set<PlannedService>()
   const ordered = new Set<PlannedService>()
   const visit = (service: PlannedService): void => {
-    if (ordered.has(service)) return
+    if (entered.has(service)) return
+    entered.add(service)
     for (const name of [...service.waitsFor, ...service.stopsBefore]) {
       const dependency = byName.get(name)
       if (dependency !== undefined) visit(dependency)

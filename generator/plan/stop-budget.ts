@@ -12,6 +12,8 @@ export function planStopBudget(services: readonly PlannedService[], stopGracePer
   const chainFrom = (service: PlannedService): PlannedService[] => {
     const known = longest.get(service.name)
     if (known !== undefined) return known
+    // Stands in for itself on a cycle, which is a finding of its own.
+    longest.set(service.name, [service])
     const rest = service.stopsBefore
       .map((name) => byName.get(name))
       .filter((next) => next !== undefined)

@@ -47,7 +47,12 @@ export function planEnvironment(
       environment[name] = literalText(text)
     }
   }
-  return { environment, secretEnvironment }
+  return { environment: sortedByName(environment), secretEnvironment: sortedByName(secretEnvironment) }
+}
+
+/** The order of the file does not show in what is made from it. */
+function sortedByName(map: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function ownedVariableHint(name: string): string {

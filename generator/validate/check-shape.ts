@@ -5,6 +5,7 @@ import { nearest } from '../diagnostics/nearest.ts'
 import validateMachine, { type SchemaError } from '../generated/validate-machine.js'
 import { childPointer, type JsonObject, type JsonValue, type Pointer, pointerKeys } from '../load/origin.ts'
 import { locate, type Origins } from './locate.ts'
+import { retypeInterpolated } from './retype-interpolated.ts'
 import { machineSchema, resolveNode, schemaAt } from './schema-walk.ts'
 
 export interface ShapeResult {
@@ -21,6 +22,7 @@ const BUILT_IN_SERVICES = Object.keys(schemaAt(['services'])?.properties ?? {})
  */
 export function checkShape(document: JsonObject, origins: Origins, unresolved: ReadonlySet<Pointer>): ShapeResult {
   const settings = structuredClone(document)
+  retypeInterpolated(settings, origins)
   if (validateMachine(settings)) return { settings: settings as unknown as Machine, diagnostics: [] }
   const findings = new Map<Pointer, Diagnostic>()
   for (const error of relevantErrors(validateMachine.errors ?? [])) {
@@ -148,7 +150,25 @@ function reason(error: SchemaError, value: JsonValue | undefined): string {
         ? 'it does not have the right form'
         : `it must be ${lowerFirst(machineDef(format) ?? 'of the right form')}`
     default:
-      return (error.message ?? 'it is not allowed').replace(/^must /, 'it must ')
+      return limit(error.keyword, error.params)
+  }
+}
+
+function limit(keyword: string, params: Readonly<Record<string, unknown>>): string {
+  switch (keyword) {
+    case 'minimum':
+    case 'maximum':
+    case 'exclusiveMinimum':
+      return `it must be ${params.comparison} ${params.limit}`
+    case 'minLength':
+    case 'minItems':
+      return 'it must not be empty'
+    case 'maxLength':
+      return `it may have ${params.limit} characters at the most`
+    case 'uniqueItems':
+      return 'it has the same item twice'
+    default:
+      return 'it is not allowed'
   }
 }
 

@@ -10,13 +10,17 @@ import { schemaAt } from './schema-walk.ts'
  */
 const UNSAFE_IN_PATH = /[\p{Cc}$`"'\\?#%*{};<>|&]/u
 
-/** Checks of every value by itself: what no target language can express, and paths that leave their place. */
-export function checkValues(document: JsonValue, origins: Origins): Diagnostic[] {
+/**
+ * Checks of every value by itself: what no target language can express, and paths that leave their place. `unresolved`
+ * values have a finding already.
+ */
+export function checkValues(document: JsonValue, origins: Origins, unresolved: ReadonlySet<Pointer>): Diagnostic[] {
   const diagnostics: Diagnostic[] = []
   visit(document, '')
   return diagnostics
 
   function visit(value: JsonValue, pointer: Pointer): void {
+    if (unresolved.has(pointer)) return
     if (typeof value === 'string') checkText(value, pointer)
     else if (Array.isArray(value)) value.forEach((item, index) => void visit(item, childPointer(pointer, index)))
     else if (typeof value === 'object' && value !== null) {

@@ -1,10 +1,10 @@
 import { refuseInexpressible } from './refusal.ts'
 
 /**
- * A value as the file of a variable, for `s6-envdir -fL`: the whole file counts, one newline at its end is dropped. An
- * empty file would remove the variable, so the empty string has no such file: `null`.
+ * A value as the file of a variable, for `s6-envdir -fL`: the whole file counts, and one newline at its end is dropped.
+ * A file of no bytes would remove the variable; one newline alone is the empty value.
  */
-export function envdirFile(value: string): string | null {
+export function envdirFile(value: string): string {
   refuseInexpressible('an environment variable', value)
-  return value === '' ? null : `${value}\n`
+  return `${value}\n`
 }

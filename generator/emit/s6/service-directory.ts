@@ -36,10 +36,11 @@ const script = (name: string, content: string): ServiceFile => ({ name, mode: 0o
 const setting = (name: string, value: string | number): ServiceFile => ({ name, mode: 0o644, content: `${value}\n` })
 
 function environmentFiles(service: PlannedService): ServiceFile[] {
-  return Object.entries(service.environment).flatMap(([name, value]) => {
-    const content = envdirFile(value)
-    return content === null ? [] : [{ name: `env/${name}`, mode: 0o644, content }]
-  })
+  return Object.entries(service.environment).map(([name, value]) => ({
+    name: `env/${name}`,
+    mode: 0o644,
+    content: envdirFile(value),
+  }))
 }
 
 /** Only `with-contenv` gives a service the variables of the container; it must be first, since it clears the rest. */
@@ -52,7 +53,6 @@ function header(plan: Plan, interpreter: string, marker: string): string[] {
 }
 
 function runScript(plan: Plan, service: PlannedService, marker: string): string {
-  const empty = Object.keys(service.environment).filter((name) => service.environment[name] === '')
   const lines = [
     ...header(plan, runInterpreter(plan), marker),
     `begin ${service.name} ${shellWord(plan.paths.run)}`,
@@ -61,8 +61,6 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
     ...service.requiredFiles.map((path) => `require_file ${shellWord(path)}`),
     ...(service.workingDirectory === null ? [] : [`enter ${shellWord(service.workingDirectory)}`]),
     ...(service.threadShare === null ? [] : [`share_threads ${service.threadShare}`]),
-    // s6-envdir takes an empty file for a variable to remove.
-    ...empty.map((name) => `export ${name}=`),
     'quiet',
     ...(service.readiness === null ? [] : [`echo >&${service.readiness.fd}`, `exec ${service.readiness.fd}>&-`]),
     `exec ${execChain(plan, service)}`,
@@ -72,7 +70,7 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
 
 /** Environment first, then the user, then the program: a secret's file is readable by root alone. */
 function execChain(plan: Plan, service: PlannedService): string {
-  const environment = Object.values(service.environment).some((value) => value !== '')
+  const environment = Object.keys(service.environment).length > 0
   const secrets = Object.keys(service.secretEnvironment).length > 0
   const chain = [
     ...(environment ? ['s6-envdir -fL "$service_directory/env"'] : []),
