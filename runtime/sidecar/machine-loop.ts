@@ -1,4 +1,4 @@
-import type { Plan } from '../../schema/plan.ts'
+import type { Plan, PlannedService } from '../../schema/plan.ts'
 import { createObserver, serviceDirectory, waitingDirectory } from '../shared/observe-service.ts'
 import { CONTROL, sendControl } from '../shared/service-control.ts'
 import { watchDirectories } from '../shared/watch-directories.ts'
@@ -14,7 +14,7 @@ import {
 } from './machine-state.ts'
 import { type Action, decide } from './policy.ts'
 import type { HttpGet } from './probe.ts'
-import { createProber, type Prober } from './prober.ts'
+import { createProber, type Prober, type ProberOptions } from './prober.ts'
 
 export interface MachineLoop {
   readonly machine: () => MachineState
@@ -31,84 +31,88 @@ export interface MachineLoopOptions {
 
 /** Follows the machine: reads what changes, probes what runs, opens and closes gates, orders restarts. */
 export function startMachineLoop({ plan, log, get }: MachineLoopOptions): MachineLoop {
-  let machine = initialMachine(plan, Date.now())
-  const gates = createGates(plan.paths.gates)
-  const observers = new Map(plan.services.map(({ name }) => [name, createObserver(plan.paths, name)]))
-  const probers = new Map<string, Prober>()
+  const keeper = createKeeper(plan, log)
+  const probers = new Map(
+    plan.services.filter(({ kind }) => kind === 'longrun').map((service) => [service.name, startProber(service)]),
+  )
 
-  const replace = (record: ServiceRecord) => {
-    const { name } = record.service
-    const before = machine.services.get(name)!
-    machine = { ...machine, services: new Map(machine.services).set(name, record) }
-    // A gate closes with the death itself; everything else can wait.
-    if (record.service.kind === 'longrun') gates.set(name, record.ready)
-    if (before.state !== record.state || before.observation === null) logState(log, before, record)
-  }
-
-  const follow = ({ service, incarnation, launchedAtMs }: ServiceRecord) => {
-    const prober = probers.get(service.name)
-    if (incarnation === null || launchedAtMs === null) prober?.stop()
-    else prober?.follow(incarnation, launchedAtMs)
-  }
-
-  const look = (name: string) => {
-    const record = observe(machine, name, observers.get(name)!(), Date.now())
-    replace(record)
-    follow(record)
-  }
-
-  const act = () => {
-    for (const action of decide(machine, Date.now())) replace(carryOut(plan, log, machine, action))
-  }
-
-  const lookAtAll = () => {
-    for (const { name } of plan.services) look(name)
-    act()
-  }
-
-  for (const service of plan.services) {
-    if (service.kind === 'task') continue
-    const report: Parameters<typeof createProber>[0]['report'] = (incarnation, outcome) => {
-      const before = machine.services.get(service.name)!
+  function startProber(service: PlannedService): Prober {
+    const report: ProberOptions['report'] = (incarnation, outcome) => {
+      const before = keeper.machine().services.get(service.name)!
       const record = probed(before, incarnation, outcome, Date.now())
       if (record !== before) {
-        replace(record)
-        act()
+        keeper.replace(record)
+        keeper.act()
       }
       return record.ready
     }
-    probers.set(service.name, createProber({ service, get, report }))
+    return createProber({ service, get, report })
   }
 
+  const look = (names: readonly string[]) => {
+    for (const name of names) {
+      const { incarnation, launchedAtMs } = keeper.look(name)
+      if (incarnation === null || launchedAtMs === null) probers.get(name)?.stop()
+      else probers.get(name)?.follow(incarnation, launchedAtMs)
+    }
+    keeper.act()
+  }
+
+  const names = plan.services.map(({ name }) => name)
   const directories = new Map<string, () => void>([
-    ...plan.services.map(({ name }): [string, () => void] => [
+    ...names.map((name): [string, () => void] => [
       `${serviceDirectory(plan.paths, name)}/supervise`,
-      () => {
-        look(name)
-        act()
-      },
+      () => look([name]),
     ]),
-    [plan.paths.gates, lookAtAll],
-    [waitingDirectory(plan.paths), lookAtAll],
+    [plan.paths.gates, () => look(names)],
+    [waitingDirectory(plan.paths), () => look(names)],
   ])
-  const watch = watchDirectories({
-    directories,
-    onSweep: () => {
-      lookAtAll()
-      gates.recheck()
-    },
+  const onSweep = () => {
+    look(names)
+    keeper.recheckGates()
+  }
+  const watch = watchDirectories({ directories, onSweep })
+
+  const close = () => {
+    watch.close()
+    for (const prober of probers.values()) prober.stop()
+  }
+  return { machine: keeper.machine, farewell: keeper.farewell, close }
+}
+
+/** Keeps the state of the machine, and does what follows from a change of it: the gate, the log, orders. */
+function createKeeper(plan: Plan, log: Log) {
+  let machine = initialMachine(plan, Date.now())
+  const observers = new Map(plan.services.map(({ name }) => [name, createObserver(plan.paths, name)]))
+  const gates = createGates(plan.paths.gates, (name, error) => {
+    log.error({ context: { service: name } }, `cannot set the gate of "${name}": ${error.message}`)
   })
+
+  const replace = (record: ServiceRecord) => {
+    const { name, kind } = record.service
+    const before = machine.services.get(name)!
+    machine = { ...machine, services: new Map(machine.services).set(name, record) }
+    // A gate closes with the death itself; everything else can wait.
+    if (kind === 'longrun') gates.set(name, record.ready)
+    if (before.state !== record.state || before.observation === null) logState(log, before, record)
+  }
 
   return {
     machine: () => machine,
+    replace,
+    look: (name: string): ServiceRecord => {
+      const record = observe(machine, name, observers.get(name)!(), Date.now())
+      replace(record)
+      return record
+    },
+    act: () => {
+      for (const action of decide(machine, Date.now())) replace(carryOut(plan, log, machine, action))
+    },
+    recheckGates: gates.recheck,
     farewell: () => {
       if (machine.stopping) return
       machine = { ...machine, stopping: true }
       log.info('the machine is about to stop')
-    },
-    close: () => {
-      watch.close()
-      for (const prober of probers.values()) prober.stop()
     },
   }
 }

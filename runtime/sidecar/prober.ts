@@ -1,8 +1,11 @@
 import type { PlannedService } from '../../schema/plan.ts'
 import { type HttpGet, type ProbeOutcome, probe } from './probe.ts'
 
-/** Between the probes of a service that is not ready yet: a quick start is seen at once, a slow one costs little. */
-const FIRST_DELAY_MS = 200
+/**
+ * A service that is not ready yet is probed again after a tenth of the time that it has taken so far, within these
+ * limits: its readiness is seen late by a tenth at the most, and a slow start costs no more than a quick one.
+ */
+const SHORTEST_DELAY_MS = 100
 const LONGEST_DELAY_MS = 1000
 
 /** Spreads the probes of many services; services that were started together would else be probed together for ever. */
@@ -21,38 +24,40 @@ export interface ProberOptions {
   readonly report: (incarnation: string, outcome: ProbeOutcome) => boolean
 }
 
+/** One run of a service that is being probed; a new object for each, so that a late answer finds itself out of date. */
+interface Pursuit {
+  readonly incarnation: string
+  readonly launchedAtMs: number
+}
+
 /** Probes one service, one probe at a time, the next one after the last has ended. */
 export function createProber({ service, get, report }: ProberOptions): Prober {
-  let followed: string | null = null
+  let current: Pursuit | null = null
   let timer: NodeJS.Timeout | undefined
 
   const stop = () => {
-    followed = null
+    current = null
     clearTimeout(timer)
   }
 
-  const schedule = (incarnation: string, attempt: number, delayMs: number) => {
+  const schedule = (pursuit: Pursuit, delayMs: number) => {
     timer = setTimeout(async () => {
       const outcome = await probe(service, get)
-      if (followed !== incarnation) return
-      const ready = report(incarnation, outcome)
-      if (followed !== incarnation) return
-      if (ready && isProvenOnce(service.probe)) return
-      schedule(
-        incarnation,
-        ready ? 0 : attempt + 1,
-        probeDelayMs(service.liveness.intervalMs, ready, attempt, Math.random()),
-      )
+      if (current !== pursuit) return
+      const ready = report(pursuit.incarnation, outcome)
+      if (current !== pursuit || (ready && isProvenOnce(service.probe))) return
+      const elapsedMs = Date.now() - pursuit.launchedAtMs
+      schedule(pursuit, probeDelayMs(service.liveness.intervalMs, ready, elapsedMs, Math.random()))
     }, delayMs)
     timer.unref()
   }
 
   const follow = (incarnation: string, launchedAtMs: number) => {
-    if (followed === incarnation) return
+    if (current?.incarnation === incarnation) return
     stop()
-    followed = incarnation
+    current = { incarnation, launchedAtMs }
     const graceMs = service.probe?.kind === 'uptime' ? service.probe.graceMs : 0
-    schedule(incarnation, 0, Math.max(0, launchedAtMs + graceMs - Date.now()))
+    schedule(current, Math.max(0, launchedAtMs + graceMs - Date.now()))
   }
 
   return { follow, stop }
@@ -63,8 +68,8 @@ function isProvenOnce(kind: PlannedService['probe']): boolean {
   return kind === null || kind.kind === 'uptime'
 }
 
-/** The pause after the probe number `attempt` (from 0); `random` is from 0 to 1. */
-export function probeDelayMs(intervalMs: number, ready: boolean, attempt: number, random: number): number {
+/** The pause before the next probe of a service that was launched `elapsedMs` ago; `random` is from 0 to 1. */
+export function probeDelayMs(intervalMs: number, ready: boolean, elapsedMs: number, random: number): number {
   if (ready) return intervalMs * (1 + JITTER * (2 * random - 1))
-  return Math.min(FIRST_DELAY_MS * 2 ** Math.min(attempt, 10), LONGEST_DELAY_MS)
+  return Math.min(Math.max(elapsedMs / 10, SHORTEST_DELAY_MS), LONGEST_DELAY_MS)
 }
