@@ -45,8 +45,8 @@ export async function startAutomatic1111(words: readonly string[], knobs: Knobs)
   } catch (error) {
     failToBind(options, error)
   }
-  announce(options)
   handleSignals(options, knobs)
+  announce(options)
   onceListening(knobs, log)
 }
 

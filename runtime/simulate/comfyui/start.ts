@@ -43,8 +43,9 @@ export async function startComfyUi(words: readonly string[], knobs: Knobs): Prom
   if (options.quickTest) process.exit(0)
   mkdirSync(options.directories.temp, { recursive: true })
   const comfy = assemble(options, knobs, log, folders)
-  await serve(comfy)
+  // Python dies of a SIGINT while it loads; from here on it ends cleanly.
   if (!knobs.ignoreStop) process.on('SIGINT', () => stop(comfy, 0))
+  await serve(comfy)
   onceListening(knobs, log.write)
 }
 

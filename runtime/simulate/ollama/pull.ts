@@ -39,13 +39,22 @@ const REPORT_MS = 60
 export function openPuller(store: Store, knobs: Knobs): Puller {
   const downloads = new Map<string, Download>()
 
-  function join(model: RegistryModel, layer: Layer): Download {
+  /** The download of a blob, one waiter more than before. */
+  async function join(model: RegistryModel, layer: Layer): Promise<Download> {
     const known = downloads.get(layer.digest)
-    if (known) return known
+    if (known && !known.cancel.signal.aborted) {
+      known.waiters += 1
+      return known
+    }
+    // A download that has just been given up still has the file open.
+    if (known) {
+      await known.done.catch(() => {})
+      return join(model, layer)
+    }
     const cancel = new AbortController()
     const download: Download = {
       completed: readPartial(store, layer),
-      waiters: 0,
+      waiters: 1,
       cancel,
       done: Promise.resolve().then(() => fetchBlob(store, knobs, model, layer, download)),
     }
@@ -57,7 +66,6 @@ export function openPuller(store: Store, knobs: Knobs): Puller {
 
   async function waitFor(layer: Layer, download: Download, report: (line: PullProgress) => void, leaving: AbortSignal) {
     const tell = () => report(layerProgress(layer, download.completed))
-    download.waiters += 1
     const timer = setInterval(tell, REPORT_MS)
     try {
       await Promise.race([download.done, aborted(leaving)])
@@ -79,7 +87,7 @@ export function openPuller(store: Store, knobs: Knobs): Puller {
         if (store.hasBlob(layer.digest)) report(layerProgress(layer, layer.size))
         else {
           fresh.push(layer)
-          await waitFor(layer, join(model, layer), report, leaving)
+          await waitFor(layer, await join(model, layer), report, leaving)
         }
       }
       report({ status: 'verifying sha256 digest' })
@@ -125,8 +133,8 @@ async function fetchBlob(store: Store, knobs: Knobs, model: RegistryModel, layer
   try {
     while (download.completed < layer.size) {
       // Small blobs come at once, as they do over a network.
-      if (layer.size > 64 * 1024) await sleep(knobs.stepMs)
-      if (download.cancel.signal.aborted) throw new Error('context canceled')
+      if (layer.size > 64 * 1024) await sleep(knobs.stepMs, undefined, { signal: download.cancel.signal })
+      download.cancel.signal.throwIfAborted()
       const bytes = model.read(layer.digest, download.completed, piece)
       await file.write(bytes, 0, bytes.length, download.completed)
       download.completed += bytes.length

@@ -49,8 +49,8 @@ export async function startOllama(words: readonly string[], knobs: Knobs): Promi
     process.stderr.write(`Error: listen tcp ${host}:${port}: bind: ${why}\n`)
     process.exit(1)
   }
-  log(`Listening on ${host}:${port} (version ${OLLAMA_VERSION})`)
   if (!knobs.ignoreStop) for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(0))
+  log(`Listening on ${host}:${port} (version ${OLLAMA_VERSION})`)
   onceListening(knobs, log)
 }
 
