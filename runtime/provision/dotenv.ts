@@ -23,6 +23,8 @@ const SPECIAL_IN_DOUBLE_QUOTES = /["$`\\\n!]/
 export function quoteDotenv(value: string): DotenvValue {
   if (NEVER.test(value)) return { refusal: 'it has a NUL or a carriage return' }
   if (BARE.test(value)) return { text: value }
+  // npm's dotenv takes a backslash before the closing quote for an escape, and reads on to the next quote of the file.
+  if (value.endsWith('\\')) return { refusal: 'it ends with a backslash' }
   if (!value.includes("'")) return { text: `'${value}'` }
   if (!SPECIAL_IN_DOUBLE_QUOTES.test(value)) return { text: `"${value}"` }
   return {
