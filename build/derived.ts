@@ -3,6 +3,8 @@ import Ajv2020 from 'ajv/dist/2020.js'
 import standaloneCode from 'ajv/dist/standalone/index.js'
 import Handlebars from 'handlebars'
 import { compile as compileTypes } from 'json-schema-to-typescript'
+import { ENVIRONMENT_TABLE } from '../generator/load/environment-table.ts'
+import { configurationDoc } from './configuration-doc.ts'
 
 export interface DerivedFile {
   readonly path: string
@@ -19,6 +21,7 @@ export async function generateDerived(): Promise<DerivedFile[]> {
   const schema = JSON.parse(schemaText)
   return [
     { path: 'schema/machine.ts', content: await machineTypes(schema), committed: true },
+    { path: 'docs/configuration.md', content: configurationDoc(schema, ENVIRONMENT_TABLE), committed: true },
     { path: 'generator/generated/validate-machine.js', content: validator(schema), committed: false },
     { path: 'generator/generated/validate-machine.d.ts', content: VALIDATOR_TYPES, committed: false },
     { path: 'generator/generated/templates.js', content: templates(), committed: false },

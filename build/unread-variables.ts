@@ -1,0 +1,116 @@
+/** Variables that the original machines had and that change nothing here. */
+export interface UnreadVariables {
+  /** Names as Markdown. */
+  readonly names: string
+  /** Why, and what to do instead. */
+  readonly instead: string
+}
+
+const SECRETS = '[references](#secrets) in their fields, resolved when the machine boots'
+
+export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
+  {
+    names: '`HUB_REDIS_URL`, `WORKER_WEBSOCKET_AUTH_TOKEN`, `SERVER_CREDS`',
+    instead: `Secrets: they are the defaults of \`redis.url\`, \`redis.authToken\` and \`services.nginx.auth.password\`, as ${SECRETS}.`,
+  },
+  {
+    names: '`WORKER_REDIS_API_HOST`, `WORKER_REDIS_API_PORT`, `WORKER_USE_SSL`, `REDIS_PORT`',
+    instead: 'One URL says it all: `redis.url`, with `rediss://` for TLS.',
+  },
+  {
+    names: '`LOG_MAX_SIZE`, `LOG_MAX_FILES`',
+    instead:
+      'Not read: `14d` counts days and s6-log counts files, and a custom service has no name that a table could know. Set `logs.maxSize` and `logs.maxFiles` of each service.',
+  },
+  {
+    names: '`LOG_TO_FILE`, `LOG_FORMAT`',
+    instead:
+      'Not read: every service logs to a file and to the output of the container, line by line as it writes them.',
+  },
+  {
+    names: '`LOG_LEVEL`, `DEBUG`, `WORKER_LOG_LEVEL`',
+    instead: 'Not read by the compiler. Give them to the service that reads them, with its `env`.',
+  },
+  {
+    names: '`DEBUG_HOOK_BEFORE_CD_SERVICE_MANAGER`, `DEBUG_HOOK_BEFORE_NODE_START`',
+    instead: 'Not read: there is no start-up script to pause. `s6-svc -d` keeps a single service down.',
+  },
+  {
+    names: '`HEALTH_CHECK_INTERVAL`, `HEALTH_CHECK_TIMEOUT`, `STARTUP_GRACE_PERIOD`',
+    instead:
+      'Not read; the originals checked them and used none. Set `liveness.interval`, `liveness.timeout` and `startup.timeout` of a service.',
+  },
+  {
+    names: '`MACHINE_STATUS_UPDATE_INTERVAL_SECONDS`, `UNIFIED_MACHINE_STATUS`',
+    instead:
+      'Not read: the state of a machine is told when it changes. Workers always get `UNIFIED_MACHINE_STATUS=true`.',
+  },
+  {
+    names: '`MACHINE_HAS_GPU`, `MACHINE_CPU_CORES`, `MACHINE_RAM_GB`, `MACHINE_DISK_GB`',
+    instead:
+      'Not read: CPU, memory and disk are what the machine finds. A machine without GPUs has `machine.gpu.count: 0`.',
+  },
+  {
+    names: '`MACHINE_BASE_ID`, `TELEMETRY_ENV`, `WORKER_ID`, `WORKER_ID_PREFIX`',
+    instead: 'Not read: an id is the same after every start. Set `MACHINE_ID`; workers are `<id>-worker-<gpu>`.',
+  },
+  {
+    names: '`MACHINE_INSTANCE`, `EXPOSE_PORTS`, `EXPOSED_PORTS`',
+    instead:
+      'Not read: the container engine maps ports (`-p 9100:9090`); on one host `--port-offset N` moves all of them.',
+  },
+  {
+    names: '`COMFYUI_EXPOSE_PORTS`, `COMFYUI_EXPOSED_HOST_PORT_BASE`, `COMFYUI_EXPOSED_CONTAINER_PORT_BASE`',
+    instead: 'Not read: the proxy has a port for each GPU, `services.nginx.gpuPorts`.',
+  },
+  {
+    names: '`COMFYUI_PORT_END`, `A1111_PORT_END`',
+    instead: 'Not read: the last port follows from the first one, the increment and the number of GPUs.',
+  },
+  {
+    names: '`SSH_PORT`, `CUT_PK_1`, `CUT_PK_2`, `CUT_PK_3`',
+    instead:
+      'Not read: the machine runs no SSH server and clones no private repository to start. Add a custom service for one.',
+  },
+  {
+    names: '`SERVICE_MANAGER_PATH`, `PM2_HOME`',
+    instead: 'Not read: s6 supervises the services, there is no PM2.',
+  },
+  {
+    names: '`ENABLE_SIMULATION`, `SIMULATION_*`, `ENABLE_HELLO_WORLD`, `HELLO_INTERVAL`',
+    instead:
+      'Not read: `--simulate` puts stand-ins in the place of the GPU services. `WORKER_CONNECTORS=simulation` still works.',
+  },
+  {
+    names: '`COMFY_REPO_URL`, `COMFYUI_REPO_URL`, `COMFYUI_BRANCH`, `COMFYUI_COMMIT`',
+    instead:
+      'Not read: ComfyUI is run from `services.comfyui.directory`; what lies there is up to the image or the volume.',
+  },
+  {
+    names: '`HF_TOKEN`, `CIVITAI_TOKEN`, `OPENAI_API_KEY`, `EMPROPS_API_KEY`, `EMPROPS_API_URL`, `EMP_API_URL`',
+    instead: 'Not read by the compiler. Give them to a service by reference: `env: { HF_TOKEN: "${HF_TOKEN:-}" }`.',
+  },
+  {
+    names:
+      '`AWS_*`, `AZURE_*`, `GOOGLE_APPLICATION_CREDENTIALS`, `GCS_BUCKET`, `CLOUD_*`, `STORAGE_TEST_MODE`, `SKIP_*_SYNC`, `SKIP_MODEL_DOWNLOAD`, `FORCE_MODEL_SYNC`, `MAX_SYNC_AGE_DAYS`, `TEST_MODEL_*`, `STATIC_MODELS`',
+    instead:
+      'Not read: models are what lies in `paths.shared`. To fetch some at boot, write a custom service with `task: true`, give it these variables in `env`, and name it in `dependsOn`.',
+  },
+  {
+    names: '`WORKER_LOCAL_PATH`, `WORKER_BUNDLE_MODE`, `USE_LOCAL_WORKER`, `STANDALONE_MODE`',
+    instead: 'Not read: a worker is run from `services.redisWorker.directory`, or by `services.redisWorker.command`.',
+  },
+  {
+    names: '`WORKER_COMFYUI_HOST`, `WORKER_COMFYUI_PORT`, `COMFYUI_HOST`, `COMFYUI_PORT`, and the same for `A1111`',
+    instead: 'Not read: the compiler gives each worker the address of the service on its own GPU.',
+  },
+  {
+    names: 'every other `WORKER_*` and `QUALITY_LEVELS`, `MAX_PROCESSING_TIME_MINUTES`, ...',
+    instead: 'Not read by the compiler. Give them to the workers: `services.redisWorker.env`.',
+  },
+  {
+    names:
+      '`COMPONENTS`, `COLLECTIONS`, `EMP_ENV_DECRYPT_KEY`, `DISABLE_ENV_ENCRYPTION`, `CUSTOM_LOG_FILES`, `OTEL_*`, `DASH0_*`, `LANGFLOW_*`',
+    instead: 'Not read: what they steered is no part of a machine here.',
+  },
+]
