@@ -127,13 +127,16 @@ async function waitAndStop(
     return EXIT_FAILED
   }
   report.say(`${first}: stops the machine; a second one kills it`)
-  const stopped = stopMachine(plan, complain).then(() => EXIT_DONE)
-  const killed = signals.next().then(async () => {
+  let killing: Promise<void> | null = null
+  signals.next().then(() => {
     report.say('kills the machine')
-    await killMachine(plan)
-    return EXIT_FAILED
+    killing = killMachine(plan)
   })
-  return await Promise.race([stopped, killed])
+  // With everything killed there is nothing left to stop either, so that this ends in both cases.
+  await stopMachine(plan, complain)
+  if (killing === null) return EXIT_DONE
+  await killing
+  return EXIT_FAILED
 }
 
 interface Signals {
