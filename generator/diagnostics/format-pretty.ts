@@ -69,11 +69,14 @@ function excerptLines({ texts, palette, hidden }: Context, { file, range }: Loca
 /** A literal secret must not be repeated in the log of a build, not even by a finding about its neighbour. */
 function hiddenParts(diagnostics: readonly Diagnostic[]): Map<string, Hidden[]> {
   const hidden = new Map<string, Hidden[]>()
-  for (const { code, file, range } of diagnostics) {
-    if (code !== 'LITERAL_SECRET') continue
-    const parts = hidden.get(file) ?? []
-    parts.push({ start: range.start.offset, end: range.end.offset })
-    hidden.set(file, parts)
+  for (const finding of diagnostics) {
+    if (finding.code !== 'LITERAL_SECRET') continue
+    // One finding names all secrets of the file: the others are its related places.
+    for (const { file, range } of [finding, ...(finding.related ?? [])]) {
+      const parts = hidden.get(file) ?? []
+      parts.push({ start: range.start.offset, end: range.end.offset })
+      hidden.set(file, parts)
+    }
   }
   return hidden
 }
