@@ -171,7 +171,12 @@ const switchRows: readonly EnvironmentRow[] = [
     pointer: `${COMFYUI}/enabled`,
     variables: [
       { name: 'ENABLE_COMFYUI', machines: ['K'] },
-      { name: 'WORKERS', machines: ['H'], reader: workersEnable('comfyui') },
+      {
+        name: 'WORKERS',
+        machines: ['H'],
+        reader: workersEnable('comfyui'),
+        note: 'whether a type in it needs the service',
+      },
     ],
     reader: boolean,
     isSwitch: true,
@@ -182,7 +187,12 @@ const switchRows: readonly EnvironmentRow[] = [
     pointer: `${AUTOMATIC1111}/enabled`,
     variables: [
       { name: 'ENABLE_A1111', machines: ['K'] },
-      { name: 'WORKERS', machines: ['H'], reader: workersEnable('automatic1111') },
+      {
+        name: 'WORKERS',
+        machines: ['H'],
+        reader: workersEnable('automatic1111'),
+        note: 'whether a type in it needs the service',
+      },
     ],
     reader: boolean,
     isSwitch: true,
@@ -193,7 +203,7 @@ const switchRows: readonly EnvironmentRow[] = [
     pointer: `${WORKER}/enabled`,
     variables: [
       { name: 'ENABLE_REDIS_WORKERS', machines: ['K'] },
-      { name: 'WORKERS', machines: ['H'], reader: workersSwitch(gpusOf) },
+      { name: 'WORKERS', machines: ['H'], reader: workersSwitch(gpusOf), note: 'yes' },
     ],
     reader: boolean,
     isSwitch: true,
@@ -204,7 +214,12 @@ const switchRows: readonly EnvironmentRow[] = [
     pointer: `${OLLAMA}/enabled`,
     variables: [
       { name: 'ENABLE_OLLAMA', machines: ['K'] },
-      { name: 'WORKERS', machines: ['H'], reader: workersEnable('ollama') },
+      {
+        name: 'WORKERS',
+        machines: ['H'],
+        reader: workersEnable('ollama'),
+        note: 'whether a type in it needs the service',
+      },
     ],
     reader: boolean,
     isSwitch: true,
