@@ -144,6 +144,10 @@ export interface Nginx {
   enabled: boolean
   port: Port
   listen: Address
+  /**
+   * User of its worker processes; the master stays root for ports below 1024 and the TLS key. The local target runs everything as the user who started it.
+   */
+  user: string
   healthEndpoint: UrlPath
   /**
    * Who may use the proxy. Without any credential everything but the health endpoint is closed.

@@ -161,7 +161,12 @@ export interface PlannedProxy {
   readonly gpuPorts: readonly { readonly port: number; readonly service: string }[]
   readonly configFile: string
   readonly pidFile: string
+  /** User of the worker processes; the master stays what it is started as, for ports below 1024 and keys. */
+  readonly workerUser: string
+  /** Where nginx writes its JSON lines. To its standard output, they reach s6-log, which rotates them. */
   readonly accessLog: string
+  /** Where the logger of nginx keeps the JSON lines, apart from messages. */
+  readonly accessLogDirectory: string
   /** Directory for request bodies and other temporary files. */
   readonly temporaryDirectory: string
 }

@@ -25,6 +25,8 @@ export interface Override {
   readonly variable: string
   /** In the text of the variable, whose `file` is `$NAME`. */
   readonly location: Location
+  /** Applied only to a machine that has this part: `OLLAMA_PORT` alone starts no Ollama. */
+  readonly within?: Pointer
 }
 
 export interface LoadInput {
@@ -112,11 +114,12 @@ function readLayer(
 
 function applyOverride(
   tree: LayerNode,
-  { pointer, value, variable, location }: Override,
+  { pointer, value, variable, location, within }: Override,
   { environment, treatmentOf }: LoadInput,
   texts: Map<string, string>,
   report: Report,
 ): LayerNode {
+  if (within !== undefined && !stands(tree, pointerKeys(within))) return tree
   const keys = pointerKeys(pointer)
   const content = Object.hasOwn(environment, variable) ? environment[variable] : undefined
   // The text of a secret is no excerpt.
@@ -132,4 +135,11 @@ function applyOverride(
   const message = `cannot apply variable "${variable}" to "${keys.join('.')}": ${placed.problem}`
   report({ code: 'BAD_ENVIRONMENT_VALUE', severity: 'error', message, ...location })
   return tree
+}
+
+/** Whether a tree has something at a path; `null` removes what was there. */
+function stands(tree: LayerNode, [key, ...rest]: readonly string[]): boolean {
+  if (key === undefined) return tree.kind !== 'scalar' || tree.value !== null
+  const child = tree.kind === 'map' ? tree.entries.get(key)?.node : undefined
+  return child !== undefined && stands(child, rest)
 }

@@ -37,7 +37,10 @@ export function planProxy(
     gpuPorts: gpuPortsOf(context, drafts),
     configFile: `${paths.config}/nginx/nginx.conf`,
     pidFile: `${paths.run}/nginx/nginx.pid`,
-    accessLog: `${paths.logs}/nginx-access/access.json`,
+    // On a laptop the state directory may be below a home that only its owner can enter.
+    workerUser: context.target === 'local' ? 'root' : nginx.user,
+    accessLog: '/dev/stdout',
+    accessLogDirectory: `${paths.logs}/nginx-access`,
     temporaryDirectory: `${paths.run}/nginx`,
   }
 }

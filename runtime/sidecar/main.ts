@@ -22,6 +22,17 @@ process.on('SIGUSR1', () => {
   isFarewell = true
   onFarewell()
 })
+// Set once and never taken away: a signal that comes while a listener is exchanged for another is lost, and the stop
+// of the machine would wait for the kill.
+let end = async (_signal: NodeJS.Signals) => {}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    end(signal).then(
+      () => process.exit(0),
+      () => process.exit(EXIT_FAILED),
+    )
+  })
+}
 
 async function main(): Promise<void> {
   const plan = loadPlan(readPlanOption())
@@ -39,8 +50,6 @@ async function main(): Promise<void> {
       }),
     onError: (error, path) => onError(error, path),
   })
-  process.once('SIGTERM', () => process.exit(0))
-  process.once('SIGINT', () => process.exit(0))
 
   // The rest is loaded while the first answers are already given.
   const [{ createLog }, { startMachineLoop }, { createHttpGet }] = await Promise.all([
@@ -56,12 +65,13 @@ async function main(): Promise<void> {
   machine = loop.machine
   onFarewell = loop.farewell
   if (isFarewell) loop.farewell()
-  endOnSignals(async (signal) => {
+  end = async (signal) => {
+    end = async () => {}
     log.info({ context: { signal } }, `ends on ${signal}`)
     loop.close()
     await Promise.all([server.close(), http.close()])
     log.flush()
-  })
+  }
 }
 
 function readPlanOption(): string {
@@ -83,18 +93,6 @@ async function listen(
     return await startServer({ listen: address, port, ...handlers })
   } catch (error) {
     fail(EXIT_FAILED, `cannot listen on ${address} port ${port}: ${(error as Error).message}`)
-  }
-}
-
-function endOnSignals(end: (signal: NodeJS.Signals) => Promise<void>): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.removeAllListeners(signal)
-    process.once(signal, () => {
-      end(signal).then(
-        () => process.exit(0),
-        () => process.exit(EXIT_FAILED),
-      )
-    })
   }
 }
 

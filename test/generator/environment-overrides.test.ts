@@ -364,6 +364,17 @@ test('settings of a service are for machines that have it', () => {
   assert.is(disabled?.within, '/services/ollama')
 })
 
+test('a setting of a service that the machine lacks, or has removed, adds nothing', () => {
+  const environment = { OLLAMA_PORT: '11435', COMFY_ARGS: '--fast', NGINX_HTTPS_PORT: '8443', ENABLE_A1111: 'false' }
+  const nginxOnly = compiled(environment, 'machine: { id: one }\nservices: { nginx: {}, comfyui: null }\n')
+  assert.equal(
+    nginxOnly.diagnostics.filter(({ severity }) => severity === 'error'),
+    [],
+  )
+  assert.equal(nginxOnly.plan?.services.map(({ name }) => name).sort(), ['nginx', 'sidecar'])
+  assert.is(nginxOnly.plan?.proxy?.tls, null)
+})
+
 test('any text in any variable is refused by name or fits the schema', () => {
   const names = [...new Set(ENVIRONMENT_TABLE.flatMap(({ variables }) => variables.map(({ name }) => name)))]
   const likely = fc.constantFrom('1', 'true', 'auto', '8188', '/data', 'a,b', 'comfyui:2', '0.0.0.0:80', '[::1]:5')

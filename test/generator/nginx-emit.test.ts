@@ -118,9 +118,8 @@ test('each GPU port leads to its instance', () => {
   }
 })
 
-test('workers run as root only where nginx is started as root', () => {
-  assert.match(conf(planFixture({ root: '/' })), /^user root;$/m)
-  assert.not.match(conf(planFixture({ root: '/', services: { nginx: { user: 'www-data' } } })), /^user /m)
+test('workers run as the user that the plan gives them', () => {
+  assert.match(conf(planFixture({ root: '/', proxy: { workerUser: 'www-data' } })), /^user www-data;$/m)
 })
 
 test('nothing is read from /etc/nginx, and every path is absolute', () => {

@@ -32,7 +32,9 @@ function plannedProxy(root: string): PlannedProxy {
     gpuPorts: [],
     configFile: `${root}/config/nginx/nginx.conf`,
     pidFile: `${root}/run/nginx/nginx.pid`,
+    workerUser: 'root',
     accessLog: `${root}/logs/access`,
+    accessLogDirectory: '/unused',
     temporaryDirectory: `${root}/run/nginx`,
   }
 }

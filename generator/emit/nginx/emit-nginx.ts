@@ -35,8 +35,7 @@ function settings(plan: Plan, proxy: PlannedProxy, directory: string) {
   const stopTimeoutMs = nginx?.stop.timeoutMs ?? 5000
   const authRequired = proxy.auth.mode === 'required'
   return {
-    // Under s6-setuidgid nginx is not root, and says a warning where this directive stands.
-    runsAsRoot: (nginx?.user ?? null) === null,
+    workerUser: proxy.workerUser,
     pidFile: proxy.pidFile,
     shutdownTimeout: `${Math.max(stopTimeoutMs - STOP_MARGIN_MS, Math.ceil(stopTimeoutMs / 2))}ms`,
     temporaryPaths: TEMPORARY_DIRECTORIES.map((name) => ({ name, path: `${proxy.temporaryDirectory}/${name}` })),

@@ -109,16 +109,25 @@ function giveUp(restart: NonNullable<PlannedService['restart']>): string[] {
   ]
 }
 
+/** nginx writes requests as JSON, with their time, and messages as text: requests go to a directory of their own. */
+function accessLog(plan: Plan, service: PlannedService): { directories: string[]; script: string[] } {
+  if (service.type !== 'nginx' || plan.proxy === null) return { directories: [], script: [] }
+  const directory = shellWord(plan.proxy.accessLogDirectory)
+  return { directories: [directory], script: ["- '+^\\{'", directory, 'f'] }
+}
+
 /** The logger of a service: a log volume that cannot be written costs the log file, not the service. */
 export function loggerScript(plan: Plan, service: PlannedService, marker: string): string {
   const directory = shellWord(service.logs.directory)
   // Lines go to the container's output without a time: many are JSON, and the engine adds one.
   const forward = plan.target === 'container' ? ' 1' : ''
   const rotation = `n${service.logs.maxFiles} s${Math.max(4096, Math.min(service.logs.maxSizeBytes, 268_435_455))}`
+  const access = accessLog(plan, service)
+  const script = [rotation, ...access.script, `T ${directory}${forward}`].join(' ')
   const lines = [
     '#!/bin/sh',
     `# ${marker}`,
-    `mkdir -p ${directory} && exec s6-log -- ${rotation} T ${directory}${forward}`,
+    `mkdir -p ${[directory, ...access.directories].join(' ')} && exec s6-log -- ${script}`,
     `echo "cannot keep the log of ${service.name}: "${directory}" cannot be written" >&2`,
     `exec s6-log -- 1`,
   ]
