@@ -1,5 +1,6 @@
 import type { Custom, Machine } from '../../schema/machine.ts'
 import type { Plan, PlannedProxy, PlannedService } from '../../schema/plan.ts'
+import { childPointer } from '../load/origin.ts'
 import { BUILT_IN_KINDS, kindOf } from '../services/registry.ts'
 import type { Finding, PlanContext, Provenance, ServiceDraft } from '../services/service-type.ts'
 import { draftSidecar } from '../services/sidecar.ts'
@@ -85,7 +86,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     },
     stopBudget,
   }
-  return { plan, literalSecrets: secrets.literals(), provenance: provenanceOf(drafts) }
+  return { plan, literalSecrets: secrets.literals(), provenance: provenanceOf(settings, drafts) }
 }
 
 /** The sidecar first, then the built-in services, then the others by name: the order of the file does not matter. */
@@ -143,6 +144,28 @@ function planSidecar(services: readonly PlannedService[]): Plan['sidecar'] {
   return { listen: sidecar?.listen ?? '', address: sidecar?.address ?? '', port: sidecar?.port ?? 0 }
 }
 
-function provenanceOf(drafts: readonly ServiceDraft[]): PlanResult['provenance'] {
-  return Object.fromEntries(drafts.map((draft) => [draft.service.name, draft.provenance]))
+function provenanceOf(settings: Machine, drafts: readonly ServiceDraft[]): PlanResult['provenance'] {
+  return Object.fromEntries(
+    drafts.map(({ service, dependsOn, provenance }) => [
+      service.name,
+      {
+        ...provenance,
+        ...environmentProvenance(settings, service),
+        ...(dependsOn.some(({ pointer }) => pointer !== null)
+          ? { waitsFor: { pointer: ['services', service.key, 'dependsOn'].reduce<string>(childPointer, '') } }
+          : {}),
+      },
+    ]),
+  )
+}
+
+/** The variables that the user set: the others are the compiler's. */
+function environmentProvenance(settings: Machine, service: PlannedService): Record<string, Provenance> {
+  const { env = {} } = (settings.services[service.key] ?? {}) as Partial<Custom>
+  return Object.fromEntries(
+    Object.keys(env).map((name) => [
+      `${name in service.secretEnvironment ? 'secretEnvironment' : 'environment'}.${name}`,
+      { pointer: ['services', service.key, 'env', name].reduce<string>(childPointer, '') },
+    ]),
+  )
 }

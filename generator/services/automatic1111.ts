@@ -104,6 +104,7 @@ function draftAutomatic1111(
     provenance: {
       ...gpuPortProvenance('automatic1111', gpu, settings.portIncrement, context),
       listen: { pointer: '/services/automatic1111/listen' },
+      'probe.path': { pointer: '/services/automatic1111/healthEndpoint' },
       workingDirectory: { pointer: '/services/automatic1111/directory' },
       args: { pointer: '/services/automatic1111/args' },
       device: { pointer: '/machine/gpu/devices' },

@@ -99,6 +99,7 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
     provenance: {
       ...gpuPortProvenance('comfyui', gpu, settings.portIncrement, context),
       listen: { pointer: '/services/comfyui/listen' },
+      'probe.path': { pointer: '/services/comfyui/healthEndpoint' },
       workingDirectory: { pointer: '/services/comfyui/directory' },
       args: { pointer: '/services/comfyui/args' },
       device: { pointer: '/machine/gpu/devices' },

@@ -84,6 +84,7 @@ function draftOllama(context: PlanContext, settings: Ollama): ServiceDraft {
     provenance: {
       port: { pointer: '/services/ollama/port', ...offsetNote(context) },
       listen: { pointer: '/services/ollama/listen' },
+      'probe.path': { pointer: '/services/ollama/healthEndpoint' },
       models: { pointer: '/services/ollama/models' },
       'environment.OLLAMA_MODELS': { pointer: '/services/ollama/directory' },
       'environment.OLLAMA_KEEP_ALIVE': { pointer: '/services/ollama/keepAlive' },
