@@ -65,12 +65,14 @@ export function createTableReport({ plan, stdout, startedAtMs }: BootReportOptio
   const color = !process.env.NO_COLOR
   let progress: readonly Progress[] = []
   let isScheduled = false
+  let isOver = false
 
   const paint = () => {
     isScheduled = false
     if (progress.length === 0) return
     const layout = { columns: stdout.columns ?? 80, rows: (stdout.rows ?? 24) - FOOTER_ROWS, color, nowMs: Date.now() }
-    block.paint([...formatTable(progress, layout), '', ...footer(plan, progress, startedAtMs, stdout)])
+    const summary = isOver ? 'stopped' : summarize(progress, startedAtMs)
+    block.paint([...formatTable(progress, layout), '', ...footer(plan, progress, stdout), summary])
   }
   const timer = setInterval(() => {
     if (!isAllReady(progress)) paint()
@@ -85,6 +87,7 @@ export function createTableReport({ plan, stdout, startedAtMs }: BootReportOptio
     },
     close: () => {
       clearInterval(timer)
+      isOver = true
       paint()
       block.settle()
     },
@@ -93,18 +96,17 @@ export function createTableReport({ plan, stdout, startedAtMs }: BootReportOptio
 
 const FOOTER_ROWS = 6
 
-function footer(
-  plan: Plan,
-  progress: readonly Progress[],
-  startedAtMs: number,
-  { columns = 80, rows = 24 }: Terminal,
-): string[] {
-  const ready = progress.filter(({ state }) => state === 'ready' || state === 'done').length
-  const last = Math.max(...progress.map(({ sinceMs }) => sinceMs))
-  const summary = isAllReady(progress)
-    ? `all ${ready} ready after ${formatSeconds(last - startedAtMs)}; Ctrl-C stops them`
-    : `${ready} of ${progress.length} ready`
+function footer(plan: Plan, progress: readonly Progress[], { columns = 80, rows = 24 }: Terminal): string[] {
   const room = rows - progress.length - FOOTER_ROWS
   const routes = isAllReady(progress) ? routeUrls(plan).slice(0, Math.max(0, room)) : []
-  return [...entryUrls(plan), ...routes, summary].map((line) => line.slice(0, columns))
+  return [...entryUrls(plan), ...routes].map((line) => line.slice(0, columns))
+}
+
+function summarize(progress: readonly Progress[], startedAtMs: number): string {
+  if (isAllReady(progress)) {
+    const last = Math.max(...progress.map(({ sinceMs }) => sinceMs))
+    return `all ${progress.length} ready after ${formatSeconds(last - startedAtMs)}; Ctrl-C stops`
+  }
+  const ready = progress.filter(({ state }) => state === 'ready' || state === 'done').length
+  return `${ready} of ${progress.length} ready`
 }

@@ -99,7 +99,8 @@ async function superviseUntilStopped(
     const report = (output === 'terminal' ? createTableReport : createLineReport)({ plan, stdout, startedAtMs })
     const progress = followProgress(plan, report.changed)
     try {
-      return await waitAndStop(plan, supervisor, signals, report, complain)
+      // A line on stderr would tear the table.
+      return await waitAndStop(plan, supervisor, signals, report, output === 'terminal' ? report.say : complain)
     } finally {
       progress.close()
       report.close()

@@ -64,10 +64,3 @@ export function formatBearerMap(token: string): CredentialText {
   }
   return { text: `"~^(?i:Bearer) +${token.replace(/[.+]/g, '[$&]')}$" 1;\n` }
 }
-
-/** The user and group that nginx's workers run as, by its configuration; Debian's build falls back to nobody. */
-export function workerAccount(configuration: string): { readonly user: string; readonly group: string | null } {
-  const directive = /^\s*user\s+([^\s;]+)(?:\s+([^\s;]+))?\s*;/m.exec(configuration)
-  if (directive === null) return { user: 'nobody', group: 'nogroup' }
-  return { user: directive[1]!, group: directive[2] ?? null }
-}

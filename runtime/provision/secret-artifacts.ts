@@ -1,10 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Plan, PlannedProxy, PlannedSecretFile } from '../../schema/plan.ts'
 import { type FileOwner, writeFileAtomically } from '../shared/atomic-file.ts'
-import { findGroup, findUser, isRoot } from './account.ts'
+import { findUser, isRoot } from './account.ts'
 import { formatDotenv } from './dotenv.ts'
-import { type CredentialText, formatBearerMap, formatHtpasswd, workerAccount } from './proxy-credentials.ts'
+import { type CredentialText, formatBearerMap, formatHtpasswd } from './proxy-credentials.ts'
 
 type Values = ReadonlyMap<string, string>
 
@@ -91,12 +91,11 @@ function writeCredentialFile(proxy: PlannedProxy, what: string, path: string, co
 }
 
 /** Root's nginx switches its workers to another user; anybody else's cannot. */
-function credentialOwner({ configFile }: PlannedProxy): FileOwner | undefined {
+function credentialOwner({ workerUser }: PlannedProxy): FileOwner | undefined {
   if (!isRoot()) return undefined
-  const { user, group } = workerAccount(readFileSync(configFile, 'utf8'))
-  const gid = group === null ? findUser(user)?.gid : findGroup(group)
-  if (gid === undefined || gid === null) throw new Error(`there is no user or group "${group ?? user}" on this system`)
-  return { uid: 0, gid }
+  const worker = findUser(workerUser)
+  if (worker === null) throw new Error(`there is no user "${workerUser}" on this system`)
+  return { uid: 0, gid: worker.gid }
 }
 
 function attempt(task: string, perform: () => void): string[] {

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { formatBearerMap, formatHtpasswd, workerAccount } from '../../runtime/provision/proxy-credentials.ts'
+import { findUser } from '../../runtime/provision/account.ts'
+import { formatBearerMap, formatHtpasswd } from '../../runtime/provision/proxy-credentials.ts'
 import { resolveSecrets } from '../../runtime/provision/resolve-secrets.ts'
 import { setUpMachine } from '../../runtime/provision/setup.ts'
 import type { Plan, PlannedProxy, PlannedSecret } from '../../schema/plan.ts'
@@ -249,10 +250,22 @@ test('a bearer token is matched whole and with regard to case', () => {
   }
 })
 
-test('the user of the workers is the one of the configuration', () => {
-  assert.equal(workerAccount('daemon off;\nuser www-data;\n'), { user: 'www-data', group: null })
-  assert.equal(workerAccount('user web staff;'), { user: 'web', group: 'staff' })
-  assert.equal(workerAccount('# user root;\nevents {}'), { user: 'nobody', group: 'nogroup' })
+test('users are found by name or number', () => {
+  const passwd = 'root:x:0:0::/root:/bin/sh\nwww-data:x:33:34::/var/www:/bin/false\n'
+  assert.equal(findUser('www-data', passwd), { uid: 33, gid: 34 })
+  assert.equal(findUser('1000', passwd), { uid: 1000, gid: 1000 })
+  assert.is(findUser('www', passwd), null)
+})
+
+test('root gives the credentials to the group of the workers, and to nobody else', () => {
+  if (process.getuid?.() !== 0) return
+  const root = temporaryDirectory()
+  const plan = workerPlan(root)
+  assert.equal(setUpMachine({ ...plan, proxy: { ...plan.proxy!, workerUser: '12345' } }, ENVIRONMENT), [])
+  const { uid, gid } = statSync(`${root}/run/nginx/htpasswd`)
+  assert.equal([uid, gid], [0, 12345])
+  const problems = setUpMachine({ ...plan, proxy: { ...plan.proxy!, workerUser: 'nobody-here' } }, ENVIRONMENT)
+  assert.match(problems[0]!, /htpasswd": there is no user "nobody-here" on this system/)
 })
 
 test.run()
