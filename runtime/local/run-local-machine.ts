@@ -58,15 +58,16 @@ export async function runLocalMachine(options: LocalMachineOptions): Promise<num
 }
 
 /**
- * Ends what a killed `up` left running in a state directory, in order; nothing where nothing runs, or where the `up` that
- * started it is still there. To be called before a new tree is rendered over the one that still runs.
+ * Ends what a killed `up` left running in a state directory, in order; to be called before a new tree is rendered over the
+ * one that it runs from. Gives the pid of an `up` that is still there and whose tree must be left alone, else `null`.
  */
-export async function endLeftovers(planFile: string, report: (line: string) => void): Promise<void> {
+export async function endLeftovers(planFile: string, report: (line: string) => void): Promise<number | null> {
   const plan = loadPlan(planFile)
   const lock = lockState(plan.paths.root)
-  if ('heldBy' in lock) return
+  if ('heldBy' in lock) return lock.heldBy
   try {
     if (isMachineRunning(plan)) await stopMachine(plan, report)
+    return null
   } finally {
     lock.release()
   }

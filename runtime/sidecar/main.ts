@@ -4,6 +4,7 @@
  *
  * SIGUSR1 is the farewell, SIGTERM and SIGINT end it.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Plan } from '../../schema/plan.ts'
 import { loadPlan } from '../shared/load-plan.ts'
@@ -51,12 +52,13 @@ async function main(): Promise<void> {
     onError: (error, path) => onError(error, path),
   })
 
-  // The rest is loaded while the first answers are already given.
-  const [{ createLog }, { startMachineLoop }, { createHttpGet }] = await Promise.all([
-    import('./log.ts'),
-    import('./machine-loop.ts'),
-    import('./http-get.ts'),
-  ])
+  // The rest is loaded in pieces, and whoever asks meanwhile is answered between them.
+  await nextTurn()
+  const { createLog } = await import('./log.ts')
+  await nextTurn()
+  const { startMachineLoop } = await import('./machine-loop.ts')
+  const { createHttpGet } = await import('./http-get.ts')
+  await nextTurn()
   const log = createLog()
   onError = (error, path) => log.error({ context: { path } }, `cannot answer: ${(error as Error).message}`)
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
