@@ -1,0 +1,131 @@
+/**
+ * Makes dist/: the command line (`machinegen.cjs` and the `commands` that it loads), the library (`index.js`, `types/`)
+ * and the programs that run in a machine. `npm run build`; what is there already stays usable until the last moment.
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { type BuildOptions, build } from 'esbuild'
+import { PROGRAMS } from '../generator/cli/build-facts.ts'
+
+const DIST = 'dist'
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+/** Only for coverage: maps would double the package. */
+const withMaps = process.env.MACHINEGEN_SOURCE_MAPS === '1'
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  minify: true,
+  write: false,
+  logLevel: 'warning',
+  legalComments: 'none',
+  sourcemap: withMaps ? 'inline' : false,
+  // No license asks for its text in a build that ships none of the package files; see docs for the list.
+}
+
+/** Packages that still say `require` need one in an ES module. */
+const REQUIRE_BANNER = `import{createRequire as $createRequire}from'node:module';const require=$createRequire(import.meta.url);`
+
+/** `commands` is one expression, a function like the one that Node puts around a CommonJS file. */
+const WRAPPER = { head: '(function(exports,require,module){', tail: '\n})' }
+
+/** Stands for the hash until there is something to hash; as long as one. */
+const NO_HASH = '0'.repeat(16)
+
+async function bundle(entry: string, options: BuildOptions): Promise<string> {
+  const result = await build({ ...common, entryPoints: [entry], outfile: `${DIST}/out.js`, ...options })
+  return result.outputFiles![0]!.text
+}
+
+const esm: BuildOptions = { format: 'esm', banner: { js: REQUIRE_BANNER } }
+
+async function buildPrograms(): Promise<Map<string, string>> {
+  const programs = await Promise.all(
+    PROGRAMS.map(async (name) => [`${name}.js`, await bundle(`runtime/${name}/main.ts`, esm)] as const),
+  )
+  return new Map(programs)
+}
+
+async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+  const defines = {
+    MACHINEGEN_VERSION: JSON.stringify(version),
+    MACHINEGEN_BUILD: JSON.stringify(NO_HASH),
+    // yargs and chokidar look for files beside theirs, which a bundle has not.
+    'import.meta.url': '"file:///machinegen/bundle.js"',
+  }
+  const wrapped = (entry: string, external: string[]) =>
+    bundle(entry, {
+      format: 'cjs',
+      banner: { js: WRAPPER.head },
+      footer: { js: WRAPPER.tail },
+      supported: { 'dynamic-import': false },
+      define: defines,
+      external,
+    })
+  const unhashed = await wrapped('generator/cli/commands.ts', [])
+  const render = await wrapped('generator/cli/render-alone.ts', ['chokidar'])
+  const hash = hashOf([unhashed, render, ...programs.values()])
+  const starter = await bundle('generator/cli/machinegen.ts', {
+    format: 'cjs',
+    banner: { js: '#!/usr/bin/env node' },
+    define: defines,
+  })
+  const filled = (text: string) => text.replaceAll(NO_HASH, hash)
+  return new Map([
+    [`commands-${hash}.js`, filled(unhashed)],
+    [`render-${hash}.js`, filled(render)],
+    ['machinegen.cjs', filled(starter)],
+  ])
+}
+
+function hashOf(texts: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const text of texts) hash.update(text).update('\0')
+  return hash.digest('hex').slice(0, NO_HASH.length)
+}
+
+function write(name: string, text: string, mode = 0o644): void {
+  const path = `${DIST}/${name}`
+  writeFileSync(`${path}.new`, text)
+  chmodSync(`${path}.new`, mode)
+  renameSync(`${path}.new`, path)
+}
+
+function run(words: readonly string[], what: string): void {
+  const { status } = spawnSync(process.execPath, words, { stdio: 'inherit' })
+  if (status !== 0) throw new Error(`cannot build ${what}: exit code ${status}`)
+}
+
+/** In a process of its own: what V8 compiled for this one must not get into it. */
+function writeCodeCache(bundle: string): void {
+  run(['--import', 'tsx', 'build/code-cache.ts', bundle], 'the code cache')
+}
+
+function writeTypes(): void {
+  rmSync(`${DIST}/types`, { recursive: true, force: true })
+  run(['node_modules/typescript/bin/tsc', '-p', 'build/tsconfig.types.json'], 'the types')
+}
+
+function removeOldBundles(kept: readonly string[]): void {
+  for (const name of readdirSync(DIST)) {
+    const isBundle = /^(commands|render)-[0-9a-f]+\.(js|cache)$/.test(name)
+    if (isBundle && !kept.includes(name.replace('.cache', '.js'))) rmSync(`${DIST}/${name}`)
+  }
+}
+
+run(['--import', 'tsx', 'build/generate.ts'], 'what is derived from the schema')
+mkdirSync(DIST, { recursive: true })
+const programs = await buildPrograms()
+const { 'machinegen.cjs': starter, ...bundles } = Object.fromEntries(await buildCommandLine(programs))
+for (const [name, text] of programs) write(name, text, 0o755)
+write('index.js', await bundle('generator/index.ts', esm))
+for (const [name, text] of Object.entries(bundles)) {
+  write(name, text)
+  writeCodeCache(`${DIST}/${name}`)
+}
+writeTypes()
+// Last: it names the bundles.
+write('machinegen.cjs', starter!, 0o755)
+removeOldBundles(Object.keys(bundles))
