@@ -90,7 +90,7 @@ export function observe(machine: MachineState, name: string, seen: ServiceObserv
   const fresh: ServiceRecord = isNew ? { ...next, ...NOT_RUNNING, order: null, incarnation } : next
   if (observation.waiting !== null) return withState({ ...fresh, launchedAtMs: null, ready: false }, nowMs)
   if (fresh.launchedAtMs !== null) return withState(fresh, nowMs)
-  return withState(launch(machine, fresh, record.observation === null, nowMs), nowMs)
+  return withState(launch(machine, record, fresh, nowMs), nowMs)
 }
 
 type RunningObservation = ServiceObservation & { readonly status: ServiceStatus }
@@ -138,12 +138,12 @@ function countDeaths(record: ServiceRecord, { deaths }: ServiceObservation): Par
  * The service itself runs now. A sidecar that has just started itself finds services that have long been launched: an
  * open gate says that its predecessor saw this run ready, and what it depends on may have been restarted since then.
  */
-function launch(machine: MachineState, record: ServiceRecord, isFirstLook: boolean, nowMs: number): ServiceRecord {
+function launch(machine: MachineState, before: ServiceRecord, record: ServiceRecord, nowMs: number): ServiceRecord {
   const { service, observation } = record
   const startedAtMs = observation?.status?.changedAtMs ?? nowMs
-  const gate = isFirstLook ? (observation?.gateOpenedAtMs ?? null) : null
+  const gate = before.observation === null ? (observation?.gateOpenedAtMs ?? null) : null
   const adopted = gate !== null && gate >= startedAtMs && service.kind === 'longrun' ? gate : null
-  const launchedAtMs = adopted ?? nowMs
+  const launchedAtMs = adopted ?? (mayHaveWaited(before, record, nowMs) ? nowMs : Math.min(startedAtMs, nowMs))
   const beside = service.waitsFor.map((name) => {
     const other = machine.services.get(name)
     const isOlder = adopted === null || (other?.observation?.status?.changedAtMs ?? 0) <= adopted
@@ -155,6 +155,21 @@ function launch(machine: MachineState, record: ServiceRecord, isFirstLook: boole
     launchedBeside: Object.fromEntries(beside),
     ...(adopted === null ? {} : { ready: true, readyAtMs: adopted }),
   }
+}
+
+/** At a boot the sidecar comes up beside the services, and sees them only when it is up itself. */
+const BOOT_MS = 5000
+
+/** Whether the process may have waited before it became the service, so that its age says nothing of its start. */
+function mayHaveWaited(
+  before: ServiceRecord,
+  { service, incarnation, observation }: ServiceRecord,
+  nowMs: number,
+): boolean {
+  if (before.incarnation === incarnation && before.observation?.waiting) return true
+  if (before.observation !== null) return false
+  const ageMs = nowMs - (observation?.status?.changedAtMs ?? nowMs)
+  return service.waitsFor.length > 0 || (observation?.deaths.length ?? 0) > 0 || ageMs > BOOT_MS
 }
 
 /** The record of a service after a probe. A probe of a run that has ended meanwhile changes nothing. */

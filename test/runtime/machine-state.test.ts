@@ -120,6 +120,13 @@ test('readiness counts from the moment when the waiting ended', () => {
   assert.is(it.record('app').startupMs, 300)
 })
 
+test('readiness counts from the start of a process that waited for nothing, however late it is seen', () => {
+  const it = story([app]).see('app', running(5, 1000), 1800).probe('app', OK, 2000)
+  assert.is(it.record('app').startupMs, 1000)
+  const late = story([app]).see('app', running(5, 1000), 90_000).probe('app', OK, 90_100)
+  assert.is(late.record('app').startupMs, 100, 'of a long running one nobody knows when it was ready')
+})
+
 test('a run that has not said yet that it waits is waiting, not starting', () => {
   const services = [plannedService({ name: 'db' }), plannedService({ name: 'app', waitsFor: ['db'] })]
   const it = story(services).see('db', running(4, 0), 10).see('app', running(5, 0), 10)

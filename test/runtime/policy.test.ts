@@ -34,13 +34,13 @@ const TABLE: {
   {
     title: 'nothing for one that still may start',
     steps: (it) => it.see('app', running(5, 0), 10),
-    atMs: 5000,
+    atMs: 4999,
     actions: [],
   },
   {
     title: 'restarts one that is not ready in time',
     steps: (it) => it.see('app', running(5, 0), 10).probe('app', REFUSED, 4000),
-    atMs: 5010,
+    atMs: 5000,
     actions: ['restart app: not ready within 5 s: nothing listens'],
   },
   {
