@@ -13,7 +13,7 @@ import { type Contestant, type Measured, median, race } from './measure.ts'
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 15)
 const GPU_COUNTS = [1, 2, 8, 64]
 const TARGETS: Record<string, number> = { '8 GPUs, new tree': 3, '8 GPUs, unchanged': 2, '64 GPUs, new tree': 6 }
-const CLI = 'dist/machinegen.js'
+const CLI = 'dist/machinegen.cjs'
 
 const scratch = mkdtempSync(join(tmpdir(), 'machinegen-bench-'))
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))

@@ -6,6 +6,7 @@ import { emitComfyui } from './comfyui/emit-comfyui.ts'
 import { emitNginx } from './nginx/emit-nginx.ts'
 import { emitContainerTree } from './s6/emit-container.ts'
 import { emitLocalTree } from './s6/emit-local.ts'
+import { emitSharedEnvironment } from './s6/shared-environment.ts'
 
 export interface EmitOptions {
   /** Secrets that stood in the machine file in clear, by name. */
@@ -18,6 +19,7 @@ export interface EmitOptions {
 export function emitTree(plan: Plan, { literalSecrets, marker }: EmitOptions): Artifact[] {
   const artifacts = [
     ...(plan.target === 'container' ? emitContainerTree(plan, marker) : emitLocalTree(plan, marker)),
+    ...emitSharedEnvironment(plan),
     ...emitNginx(plan, marker),
     ...emitComfyui(plan, marker),
     library(plan),

@@ -2,6 +2,7 @@ import type { Plan, PlannedService } from '../../../schema/plan.ts'
 import { backoffDelaysMs } from '../../plan/restart-budget.ts'
 import { envdirFile } from '../quote/envdir.ts'
 import { shellCommand, shellWord } from '../quote/shell.ts'
+import { splitEnvironment } from './shared-environment.ts'
 
 /** A file of a service directory, by its name in it. */
 export interface ServiceFile {
@@ -28,15 +29,15 @@ export function serviceFiles(plan: Plan, service: PlannedService, marker: string
     setting('timeout-kill', service.stop.timeoutMs),
     setting('max-death-tally', DEATH_TALLY_LIMIT),
     ...(service.stop.signal === 'SIGTERM' ? [] : [setting('down-signal', service.stop.signal)]),
-    ...environmentFiles(service),
+    ...environmentFiles(plan, service),
   ]
 }
 
 const script = (name: string, content: string): ServiceFile => ({ name, mode: 0o755, content })
 const setting = (name: string, value: string | number): ServiceFile => ({ name, mode: 0o644, content: `${value}\n` })
 
-function environmentFiles(service: PlannedService): ServiceFile[] {
-  return Object.entries(service.environment).map(([name, value]) => ({
+function environmentFiles(plan: Plan, service: PlannedService): ServiceFile[] {
+  return Object.entries(splitEnvironment(plan, service).own).map(([name, value]) => ({
     name: `env/${name}`,
     mode: 0o644,
     content: envdirFile(value),
@@ -70,10 +71,11 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
 
 /** Environment first, then the user, then the program: a secret's file is readable by root alone. */
 function execChain(plan: Plan, service: PlannedService): string {
-  const environment = Object.keys(service.environment).length > 0
+  const { sharedDirectory, own } = splitEnvironment(plan, service)
   const secrets = Object.keys(service.secretEnvironment).length > 0
   const chain = [
-    ...(environment ? ['s6-envdir -fL "$service_directory/env"'] : []),
+    ...(sharedDirectory === null ? [] : [`s6-envdir -fL ${shellWord(sharedDirectory)}`]),
+    ...(Object.keys(own).length > 0 ? ['s6-envdir -fL "$service_directory/env"'] : []),
     ...(secrets ? [`s6-envdir -fL ${shellWord(`${plan.paths.run}/env/${service.name}`)}`] : []),
     ...(service.user === null || plan.target === 'local' ? [] : [`s6-setuidgid ${shellWord(service.user)}`]),
     shellCommand(service.command),
