@@ -29,9 +29,13 @@ export type AbsolutePath = string
  */
 export type Size = string
 /**
+ * A number with its unit, zero too: `0s`, `500ms`, `10s`, `5m`.
+ */
+export type Pause = string
+/**
  * Name of a signal.
  */
-export type Signal = string
+export type Signal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2'
 /**
  * A path in the machine, without `..`.
  */
@@ -226,7 +230,7 @@ export interface Restart {
    * The pause before it is started again.
    */
   backoff: {
-    initial: Duration
+    initial: Pause
     max: Duration
     /**
      * By how much each further death lengthens it.
@@ -442,7 +446,7 @@ export interface Ollama {
    * GPUs that it may use, by their number in this machine. Empty: all.
    */
   gpus: number[]
-  keepAlive: Duration
+  keepAlive: Pause
   gpuMemory?: Size
   command?: Command
   /**

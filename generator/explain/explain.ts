@@ -1,6 +1,6 @@
+import { nearest } from '../../schema/nearest.ts'
 import type { Plan, PlannedService } from '../../schema/plan.ts'
 import type { Compilation } from '../compile.ts'
-import { nearest } from '../diagnostics/nearest.ts'
 import type { Provenance } from '../services/service-type.ts'
 import { serviceFields } from './fields.ts'
 import { originAt, type ValueOrigin } from './origin-text.ts'

@@ -1,6 +1,6 @@
+import { type Environment, resolveTemplate, templateErrors, templateVariables } from '../../schema/interpolation.ts'
 import type { DiagnosticCode } from '../diagnostics/codes.ts'
 import { resolveCoreScalar, type Scalar } from './core-scalar.ts'
-import { type Environment, resolveTemplate, templateErrors, templateVariables } from './interpolation.ts'
 import type { LayerList, LayerMap, LayerNode, LayerScalar, Template } from './layer-node.ts'
 import { childPointer, type JsonObject, type JsonValue, type Origin, type Pointer } from './origin.ts'
 import { errorAt, locationOf, type Place, type Report, rangeOf } from './source-text.ts'

@@ -1,7 +1,7 @@
+import type { Environment } from '../../schema/interpolation.ts'
 import { type Diagnostic, type Location, TEXT_START } from '../diagnostics/diagnostic.ts'
 import { type EnvironmentRow, readRow, type Statement } from './environment-row.ts'
 import { ENVIRONMENT_TABLE } from './environment-table.ts'
-import type { Environment } from './interpolation.ts'
 import type { Override } from './load-machine.ts'
 import type { Pointer } from './origin.ts'
 

@@ -1,4 +1,4 @@
-import type { Environment } from './interpolation.ts'
+import type { Environment } from '../../schema/interpolation.ts'
 import type { JsonValue, Pointer } from './origin.ts'
 
 /** What a variable says about a field; `null`: nothing, it is about another one. */

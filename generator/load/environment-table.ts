@@ -1,3 +1,4 @@
+import type { Environment } from '../../schema/interpolation.ts'
 import {
   absolutePath,
   argumentList,
@@ -20,7 +21,6 @@ import {
   text,
 } from './environment-readers.ts'
 import { anyWins, type Combine, type EnvironmentRow, firstWins, type Reader, readRow } from './environment-row.ts'
-import type { Environment } from './interpolation.ts'
 import {
   workersConnectors,
   workersEnable,

@@ -1,5 +1,5 @@
+import type { TemplatePart } from '../../schema/interpolation.ts'
 import type { Scalar } from './core-scalar.ts'
-import type { TemplatePart } from './interpolation.ts'
 import type { JsonValue } from './origin.ts'
 import type { Place } from './source-text.ts'
 

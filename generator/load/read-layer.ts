@@ -9,9 +9,9 @@ import {
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml'
-import { nearest } from '../diagnostics/nearest.ts'
+import { parseTemplate, type TemplatePart, templateErrors } from '../../schema/interpolation.ts'
+import { nearest } from '../../schema/nearest.ts'
 import { numberProblem } from './core-scalar.ts'
-import { parseTemplate, type TemplatePart, templateErrors } from './interpolation.ts'
 import {
   type LayerEntry,
   type LayerMap,

@@ -1,6 +1,6 @@
+import { parseTemplate, templateErrors } from '../../schema/interpolation.ts'
 import type { Treatment } from './build-document.ts'
 import { resolveCoreScalar } from './core-scalar.ts'
-import { parseTemplate, templateErrors } from './interpolation.ts'
 import { type LayerNode, scalarNode } from './layer-node.ts'
 import { mergeAt } from './merge-layers.ts'
 import { readNode } from './read-layer.ts'

@@ -1,6 +1,6 @@
-import { nearest } from '../diagnostics/nearest.ts'
+import type { Environment } from '../../schema/interpolation.ts'
+import { nearest } from '../../schema/nearest.ts'
 import type { Reader, Reading, Said } from './environment-row.ts'
-import type { Environment } from './interpolation.ts'
 import type { JsonValue } from './origin.ts'
 
 /** A service of the machine file that a kind of worker drives. */

@@ -164,7 +164,7 @@ function environmentProvenance(settings: Machine, service: PlannedService): Reco
   const { env = {} } = (settings.services[service.key] ?? {}) as Partial<Custom>
   return Object.fromEntries(
     Object.keys(env).map((name) => [
-      `${name in service.secretEnvironment ? 'secretEnvironment' : 'environment'}.${name}`,
+      `${Object.hasOwn(service.secretEnvironment, name) ? 'secretEnvironment' : 'environment'}.${name}`,
       { pointer: ['services', service.key, 'env', name].reduce<string>(childPointer, '') },
     ]),
   )

@@ -1,5 +1,5 @@
+import { nearest } from '../../schema/nearest.ts'
 import type { PlannedService } from '../../schema/plan.ts'
-import { nearest } from '../diagnostics/nearest.ts'
 import { childPointer, type Pointer } from '../load/origin.ts'
 import type { Finding, ServiceDraft } from '../services/service-type.ts'
 

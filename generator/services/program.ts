@@ -1,4 +1,4 @@
-import { parseTemplate, resolveTemplate, templateVariables } from '../load/interpolation.ts'
+import { parseTemplate, resolveTemplate, templateVariables } from '../../schema/interpolation.ts'
 import { childPointer, type Pointer } from '../load/origin.ts'
 import type { PlanContext, ServiceKind } from './service-type.ts'
 

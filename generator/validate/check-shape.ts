@@ -1,7 +1,7 @@
 import type { Machine } from '../../schema/machine.ts'
+import { nearest } from '../../schema/nearest.ts'
 import type { DiagnosticCode } from '../diagnostics/codes.ts'
 import type { Diagnostic } from '../diagnostics/diagnostic.ts'
-import { nearest } from '../diagnostics/nearest.ts'
 import validateMachine, { type SchemaError } from '../generated/validate-machine.js'
 import { childPointer, type JsonObject, type JsonValue, type Pointer, pointerKeys } from '../load/origin.ts'
 import { locate, type Origins } from './locate.ts'

@@ -1,10 +1,5 @@
 import { readFileSync } from 'node:fs'
-import {
-  type Environment,
-  parseTemplate,
-  resolveTemplate,
-  templateVariables,
-} from '../../generator/load/interpolation.ts'
+import { type Environment, parseTemplate, resolveTemplate, templateVariables } from '../../schema/interpolation.ts'
 import type { PlannedSecret } from '../../schema/plan.ts'
 
 export interface ResolvedSecrets {

@@ -1,4 +1,4 @@
-import type { Environment } from '../../generator/load/interpolation.ts'
+import type { Environment } from '../../schema/interpolation.ts'
 import type { Plan } from '../../schema/plan.ts'
 import { waitingDirectory } from '../shared/observe-service.ts'
 import { createDirectories } from './directories.ts'

@@ -1,4 +1,4 @@
-import { nearest } from '../../generator/diagnostics/nearest.ts'
+import { nearest } from '../../schema/nearest.ts'
 import { describeExit } from '../shared/process-exit.ts'
 import { countRestarts, isHealthy, isSatisfied, type MachineState, type ServiceRecord } from './machine-state.ts'
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DiagnosticCode } from '../../generator/diagnostics/codes.ts'
-import { parseTemplate, resolveTemplate, templateVariables } from '../../generator/load/interpolation.ts'
+import { parseTemplate, resolveTemplate, templateVariables } from '../../schema/interpolation.ts'
 import { brief, load, underlined } from './load-fixture.ts'
 
 const environment = { HOST: 'h', EMPTY: '', DOLLAR: '${HOST}$$', PORT: '8080', __proto__x: 'p' }

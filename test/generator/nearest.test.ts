@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { nearest } from '../../generator/diagnostics/nearest.ts'
+import { nearest } from '../../schema/nearest.ts'
 
 const SERVICES = ['nginx', 'comfyui', 'automatic1111', 'redisWorker', 'ollama']
 

@@ -1,5 +1,5 @@
+import { nearest } from '../../../schema/nearest.ts'
 import type { RelatedLocation } from '../../diagnostics/diagnostic.ts'
-import { nearest } from '../../diagnostics/nearest.ts'
 import type { Compilation, OwnService, Service } from '../compilation.ts'
 import { type Finding, rejection, wholeOf } from '../finding.ts'
 import { builtinServices } from '../overlay.ts'
