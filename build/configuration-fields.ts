@@ -8,6 +8,7 @@ const SHARED_MAPS = ['restart', 'liveness', 'logs', 'env']
 /** Formats that fields name as their type. */
 const FORMATS: Readonly<Record<string, string>> = {
   duration: '[duration](#durations-and-sizes)',
+  pause: '[duration](#durations-and-sizes), zero too',
   size: '[size](#durations-and-sizes)',
   port: 'port, 1 to 65535',
   address: 'IP address or `localhost`',
@@ -15,7 +16,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   absolutePath: 'absolute path',
   urlPath: 'URL path, from `/`',
   text: 'text',
-  signal: 'signal name',
+  signal: '`SIGTERM`, `SIGINT`, `SIGQUIT`, `SIGHUP`, `SIGUSR1` or `SIGUSR2`',
   user: 'user name',
   command: 'list of text, at least one',
 }
