@@ -10,8 +10,6 @@ import { PROGRAMS } from '../generator/cli/build-facts.ts'
 
 const DIST = 'dist'
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
-/** Only for coverage: maps would double the package. */
-const withMaps = process.env.MACHINEGEN_SOURCE_MAPS === '1'
 
 const common: BuildOptions = {
   bundle: true,
@@ -21,8 +19,6 @@ const common: BuildOptions = {
   write: false,
   logLevel: 'warning',
   legalComments: 'none',
-  sourcemap: withMaps ? 'inline' : false,
-  // No license asks for its text in a build that ships none of the package files; see docs for the list.
 }
 
 /** Packages that still say `require` need one in an ES module. */
@@ -110,8 +106,8 @@ function writeTypes(): void {
 
 function removeOldBundles(kept: readonly string[]): void {
   for (const name of readdirSync(DIST)) {
-    const isBundle = /^(commands|render)-[0-9a-f]+\.(js|cache)$/.test(name)
-    if (isBundle && !kept.includes(name.replace('.cache', '.js'))) rmSync(`${DIST}/${name}`)
+    const bundle = /^(?:commands|render)-[0-9a-f]+(?=\.)/.exec(name)?.[0]
+    if (bundle !== undefined && !kept.includes(`${bundle}.js`)) rmSync(`${DIST}/${name}`)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * `code-cache.ts FILE.js`: runs the bundled commands once and keeps what V8 compiled for that beside them, as
- * `FILE.cache`. The next start with this V8 compiles nothing that a render needs.
+ * `code-cache.ts FILE.js`: runs the bundled commands once and keeps what V8 compiled for that beside them. The next start
+ * with this Node compiles nothing that a render needs.
  */
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Script } from 'node:vm'
 import type { runCommand } from '../generator/cli/commands.ts'
+import { cacheFile } from '../generator/cli/load-commands.ts'
 import { readArguments } from '../generator/cli/read-arguments.ts'
 
 const file = resolve(process.argv[2]!)
@@ -28,6 +29,6 @@ const exitCode = await module.exports.runCommand(words, readArguments(words), ho
 rmSync(directory, { recursive: true })
 if (exitCode !== 0) throw new Error(`cannot warm up: ${complaints.join('')}`)
 
-const cache = file.replace(/\.js$/, '.cache')
+const cache = cacheFile(file)
 writeFileSync(`${cache}.new`, script.createCachedData())
 renameSync(`${cache}.new`, cache)
