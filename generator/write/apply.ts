@@ -37,6 +37,9 @@ export interface ApplyResult {
 /** Longer than any run takes, shorter than a user's patience. */
 const LOCK_TIMEOUT_MS = 2000
 
+/** Findings; who only asks whether there is anything to do wants one. */
+const ALL = Number.POSITIVE_INFINITY
+
 interface Plan extends Work {
   readonly conflicts: readonly Conflict[]
 }
@@ -53,13 +56,14 @@ export function applyTree(options: ApplyOptions): ApplyResult {
   const { outputDirectory, dryRun = false, fileSystem: fs = NODE_FILE_SYSTEM } = options
   const { root, exists } = findOutputDirectory(outputDirectory, 'WRITE_FAILED', fs)
   const wanted = wantedFiles(options.artifacts)
-  const look = () => makePlan(root, wanted, options, readTreeState(root, fs), openDisk(root, fs))
+  const look = (state: TreeState, most: number) => makePlan(root, wanted, options, state, openDisk(root, fs), most)
 
   if (!exists) {
-    const plan = makePlan(root, wanted, options, NO_TREE, EMPTY_DISK)
+    const plan = makePlan(root, wanted, options, NO_TREE, EMPTY_DISK, ALL)
     if (dryRun || stageTree(root, wanted, plan.manifest, fs)) return resultOf(plan)
   }
-  const seen = look()
+  const state = readTreeState(root, fs)
+  const seen = look(state, dryRun || isForeign(state) ? ALL : 1)
   if (dryRun || isDone(seen)) return resultOf(seen)
   // a directory that no run has ever touched stays untouched, without even a lock
   if (seen.conflicts.length > 0 && isForeign(readTreeState(root, fs))) return resultOf(seen)
@@ -67,7 +71,7 @@ export function applyTree(options: ApplyOptions): ApplyResult {
   const lock = takeLock(root, fs, options.lockTimeoutMs ?? LOCK_TIMEOUT_MS)
   try {
     // whoever had the lock before may have changed what was seen
-    const plan = look()
+    const plan = look(readTreeState(root, fs), ALL)
     if (plan.conflicts.length === 0) perform(plan, fs)
     return resultOf(plan)
   } finally {
@@ -81,13 +85,16 @@ function makePlan(
   { inputs = {}, force = false }: ApplyOptions,
   state: TreeState,
   disk: Disk,
+  most: number,
 ): Plan {
   const owned = ownedBy(state.manifest, state.journal)
   const changes: Change[] = []
   const conflicts: Conflict[] = []
-  for (const finding of compare({ wanted, owned, disk, force }))
+  for (const finding of compare({ wanted, owned, disk, force })) {
     if (finding.kind === 'conflict') conflicts.push(finding)
     else changes.push(finding)
+    if (changes.length + conflicts.length >= most) break
+  }
   return { root, wanted, state, disk, owned, changes, conflicts, manifest: manifestOf(wanted, inputs, owned, disk) }
 }
 
@@ -100,9 +107,9 @@ function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: O
   return { inputs, files: Object.fromEntries(files), directories: neededDirectories(wanted).filter(isOurs) }
 }
 
-function isDone({ state, changes, manifest }: Plan): boolean {
+function isDone({ state, changes, conflicts, manifest }: Plan): boolean {
   return (
-    changes.length === 0 &&
+    changes.length + conflicts.length === 0 &&
     state.state === 'complete' &&
     state.otherNames.length === 0 &&
     state.manifest !== undefined &&

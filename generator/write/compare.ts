@@ -1,5 +1,5 @@
 import type { Artifact } from '../artifact.ts'
-import { byCodeUnits, directoriesAbove, directoryOf, pathProblem } from './artifact-path.ts'
+import { byCodeUnits, directoriesAbove, directoryOf, isTemporary, pathProblem } from './artifact-path.ts'
 import type { Disk, FileOnDisk } from './disk.ts'
 import { type FileRecord, type Journal, type Manifest, sha256 } from './manifest.ts'
 import { writeError } from './write-error.ts'
@@ -167,13 +167,15 @@ function isAsWritten(entry: FileOnDisk, records: readonly FileRecord[]): boolean
   return candidates.some((record) => record.sha256 === hash)
 }
 
-/** Whether a directory that we made will be gone once the orphans are removed. */
+/** Whether a directory that we made will be gone once the orphans, and what a killed run left, are removed. */
 function directoryGoes(directory: string, comparison: Comparison, isGoing: (path: string) => boolean): boolean {
   if (!comparison.owned.directories.has(directory)) return false
   return comparison.disk
     .below(directory)
     .every((path) =>
-      comparison.disk.entry(path).kind === 'directory' ? directoryGoes(path, comparison, isGoing) : isGoing(path),
+      comparison.disk.entry(path).kind === 'directory'
+        ? directoryGoes(path, comparison, isGoing)
+        : isGoing(path) || isTemporary(path),
     )
 }
 

@@ -68,11 +68,22 @@ function keepOwner(fs: FileSystem, descriptor: number, { userId, groupId }: NonN
 /** Puts a file in the place of whatever non-directory is at `path`, in one step. `temporary` is in the same directory. */
 export function replaceFile(fs: FileSystem, path: string, temporary: string, file: NewFile): void {
   try {
-    createFile(fs, temporary, file)
+    createAnew(fs, temporary, file)
     fs.renameSync(temporary, path)
   } catch (error) {
     removeIfThere(fs, temporary)
     throw error
+  }
+}
+
+/** What a run that could not even tidy up left under the name goes: its mode may be too open for the new content. */
+function createAnew(fs: FileSystem, path: string, file: NewFile): void {
+  try {
+    createFile(fs, path, file)
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+    fs.unlinkSync(path)
+    createFile(fs, path, file)
   }
 }
 

@@ -1,4 +1,4 @@
-import { byCodeUnits, directoriesAbove, directoryOf } from './artifact-path.ts'
+import { byCodeUnits, directoriesAbove, directoryOf, temporaryFor } from './artifact-path.ts'
 import { type Change, neededDirectories, type Owned, type WantedFile } from './compare.ts'
 import type { Disk } from './disk.ts'
 import { type FileSystem, makeDirectory, removeIfThere, repairDirectory, replaceFile } from './file-system.ts'
@@ -10,7 +10,6 @@ import {
   MANIFEST_PATH,
   type Manifest,
   removeStateLitter,
-  sha256,
   type TreeState,
   writeRecord,
 } from './manifest.ts'
@@ -72,18 +71,11 @@ function needsWrite({ kind, mode, previousMode }: Change): boolean {
 }
 
 /** A killed run may have left a temporary file beside any file of its journal, and a directory before its chmod. */
-function repairAfterKill({ root, state, wanted, disk, manifest }: Work, fs: FileSystem): void {
-  const paths = new Set([...Object.keys(state.journal?.files ?? {}), ...wanted.map((file) => file.path)])
+function repairAfterKill({ root, owned, wanted, disk, manifest }: Work, fs: FileSystem): void {
+  const paths = new Set([...owned.files.keys(), ...wanted.map((file) => file.path)])
   for (const path of paths) if (disk.isDirectory(directoryOf(path))) removeIfThere(fs, `${root}/${temporaryFor(path)}`)
   for (const path of manifest.directories)
     if (disk.isDirectory(path)) naming('WRITE_FAILED', `${root}/${path}`, () => repairDirectory(fs, `${root}/${path}`))
-}
-
-/** In the directory of the file, which may be a mount of its own; short enough for any name. */
-function temporaryFor(path: string): string {
-  const directory = directoryOf(path)
-  const name = `.machinegen-${sha256(Buffer.from(path)).slice(0, 16)}.tmp`
-  return directory === '' ? name : `${directory}/${name}`
 }
 
 function changeFiles(work: Work, fs: FileSystem, progress: { changed: boolean }): void {

@@ -1,0 +1,75 @@
+import { constants } from 'node:fs'
+import type { FileSystem } from '../../generator/write/file-system.ts'
+import { NODE_FILE_SYSTEM } from '../../generator/write/file-system.ts'
+
+const CHANGING: ReadonlySet<string> = new Set([
+  'chmodSync',
+  'fchmodSync',
+  'fchownSync',
+  'mkdirSync',
+  'openSync',
+  'renameSync',
+  'rmSync',
+  'rmdirSync',
+  'unlinkSync',
+  'writeSync',
+])
+
+/** How this room opens a file to read it. */
+const READING = constants.O_RDONLY | constants.O_NOFOLLOW
+
+export interface Fault {
+  /** Calls that may change the disk, so far. */
+  calls: number
+  readonly fileSystem: FileSystem
+}
+
+/**
+ * A file system on which the process dies before its changing call number `at` (from 0): that call and every later one
+ * of any kind fail, so that no clean-up can do anything either. Of a write, half gets through.
+ */
+export function crashingAt(at: number): Fault {
+  return faulty((fault, _isChanging, name, call, args) => {
+    if (fault.calls <= at) return call()
+    if (fault.calls === at + 1 && name === 'writeSync') writeHalf(args)
+    throw new Error(`dead since call ${at}`)
+  })
+}
+
+/** A file system whose changing call number `at` fails with `code`, and only that one. Of a write, half gets through. */
+export function failingAt(at: number, code: string, errno: number): Fault {
+  return faulty((fault, isChanging, name, call, args) => {
+    if (fault.calls !== at + 1 || !isChanging) return call()
+    if (name === 'writeSync') writeHalf(args)
+    throw Object.assign(new Error(`${code}: injected`), { code, errno, syscall: name })
+  })
+}
+
+function writeHalf(args: unknown[]): void {
+  const [descriptor, content, offset, length] = args as [number, Uint8Array, number, number]
+  NODE_FILE_SYSTEM.writeSync(descriptor, content, offset, Math.floor(length / 2))
+}
+
+type Interceptor = (fault: Fault, isChanging: boolean, name: string, call: () => unknown, args: unknown[]) => unknown
+
+function faulty(intercept: Interceptor): Fault {
+  const fault: Fault = {
+    calls: 0,
+    fileSystem: new Proxy(NODE_FILE_SYSTEM, {
+      get(target, name: keyof FileSystem) {
+        return (...args: unknown[]) => {
+          const isChanging = CHANGING.has(name) && !(name === 'openSync' && args[1] === READING)
+          if (isChanging) fault.calls++
+          return intercept(
+            fault,
+            isChanging,
+            name,
+            () => (target[name] as (...all: unknown[]) => unknown)(...args),
+            args,
+          )
+        }
+      },
+    }),
+  }
+  return fault
+}
