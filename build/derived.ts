@@ -122,6 +122,8 @@ export interface SchemaError {
   readonly keyword: string
   readonly instancePath: string
   readonly params: Record<string, unknown>
+  /** Set where a key is checked, not a value. */
+  readonly propertyName?: string
 }
 declare const validate: ((data: unknown) => boolean) & { errors?: SchemaError[] | null }
 export default validate

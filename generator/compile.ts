@@ -9,6 +9,7 @@ import { buildPlan } from './plan/build-plan.ts'
 import type { Finding, Provenance } from './services/service-type.ts'
 import { checkShape } from './validate/check-shape.ts'
 import { checkValues } from './validate/check-values.ts'
+import { hideSecrets } from './validate/hide-secrets.ts'
 import { locate, type Origins } from './validate/locate.ts'
 import { treatmentOf } from './validate/schema-walk.ts'
 
@@ -63,7 +64,7 @@ export function compile(input: CompileInput): Compilation {
     treatmentOf,
   })
   const found: Diagnostic[] = [...loaded.diagnostics, ...overrides.diagnostics]
-  const texts = new Map([...loaded.texts, ...overrides.texts])
+  const texts = hideSecrets(new Map([...loaded.texts, ...overrides.texts]), loaded.value, loaded.origins)
   const unfinished = { artifacts: [], texts, origins: loaded.origins, provenance: {} }
   // A document with holes where a text could not be read would be blamed for what is missing.
   if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }

@@ -8,7 +8,7 @@ import { planBundles } from './bundles.ts'
 import { inStartOrder, resolveDependencies } from './dependencies.ts'
 import { planDirectories } from './directories.ts'
 import { checkGpuMemory, planGpus } from './gpus.ts'
-import { checkLiteralSecrets } from './literal-secrets.ts'
+import { checkLiteralSecrets, checkMixedSecrets } from './literal-secrets.ts'
 import { checkInstanceNames, checkServiceName } from './names.ts'
 import { checkOverlay } from './overlay.ts'
 import { type PathOptions, placePath, planPaths } from './paths.ts'
@@ -60,6 +60,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
   const services = connectServices(context, drafts, proxy)
   checkMachine(context, drafts, services, proxy)
   checkLiteralSecrets([...secrets.literals().values()], report)
+  checkMixedSecrets(secrets.mixed(), report)
   const stopBudget = planStopBudget(services, durationMs(settings.machine.stopGracePeriod))
   checkStopBudget(stopBudget, services, report)
   const plan: Plan = {
@@ -98,7 +99,42 @@ function draftServices(context: PlanContext): ServiceDraft[] {
     .sort()
   for (const key of others) checkServiceName(key, context.report)
   const enabled = [...builtIn, ...others].filter((key) => (services[key] as Custom).enabled)
+  if (isTooMany(context, enabled)) return [draftSidecar(context)]
+  for (const key of enabled) warnWithoutGpu(context, key)
   return [draftSidecar(context), ...enabled.flatMap((key) => kindOf(key).expand(context, key))]
+}
+
+/** More than any machine has: 64 GPUs with all built-in services make 258. A tree of a million files helps nobody. */
+const MAX_SERVICES = 1000
+
+function isTooMany(context: PlanContext, keys: readonly string[]): boolean {
+  const { services } = context.settings
+  const count = keys.reduce((sum, key) => sum + ((services[key] as Custom).perGpu ? context.gpus.length : 1), 0)
+  if (count <= MAX_SERVICES) return false
+  context.report({
+    code: 'INVALID_VALUE',
+    severity: 'error',
+    pointer: '/services',
+    part: 'key',
+    message: `cannot run ${count} services on one machine: ${MAX_SERVICES} are the most`,
+  })
+  return true
+}
+
+function warnWithoutGpu(context: PlanContext, key: string): void {
+  const { perGpu } = context.settings.services[key] as Partial<Custom>
+  // Built-in services that can be one per GPU have their single one on GPU 0.
+  const needsGpu = perGpu === true || (perGpu === false && kindOf(key).key !== '*')
+  if (!needsGpu || context.gpus.length > 0 || context.settings.machine.gpu.count === 'auto') return
+  context.report({
+    code: 'NO_GPU',
+    severity: 'warning',
+    pointer: childPointer('/services', key),
+    part: 'key',
+    message: `cannot start "${key}": it runs once per GPU, and the machine has none`,
+    hint: `set machine.gpu.mock to true and count to 1 for a machine without a GPU, or disable "${key}"`,
+    related: [{ pointer: '/machine/gpu/count', message: 'the machine has 0 GPUs here' }],
+  })
 }
 
 /** Fills in what a service waits for and in what order services stop. */

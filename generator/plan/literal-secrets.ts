@@ -28,6 +28,19 @@ export function checkLiteralSecrets(secrets: readonly LiteralSecret[], report: (
   })
 }
 
+/** Refuses secrets in clear beside references: the plan, which everybody may read, would hold them. */
+export function checkMixedSecrets(fields: readonly Pointer[], report: (finding: Finding) => void): void {
+  for (const pointer of fields) {
+    report({
+      code: 'UNSAFE_VALUE',
+      severity: 'error',
+      pointer,
+      message: `cannot keep "${dotted(pointer)}" secret: a part of it stands in clear beside a reference`,
+      hint: `let the reference give all of it: ${exampleFor(pointer)}`,
+    })
+  }
+}
+
 /** `redis://default:password@host:port`, as documentation writes it. */
 function isPlaceholderUrl(value: string): boolean {
   return !URL.canParse(value)

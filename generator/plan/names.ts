@@ -6,6 +6,7 @@ const RESERVED = new Set([
   'sidecar',
   'setup-directories',
   'farewell',
+  'redis-worker',
   'base',
   'top',
   'user',

@@ -10,21 +10,30 @@ export interface PortClaim {
 
 const LAST_PORT = 65_535
 
-/** Reports ports that two claim, both named, and ports that do not exist. */
+/**
+ * Reports ports that two claim, both named, and ports that do not exist. Two services that meet on one GPU meet on all:
+ * one finding for each pair of places tells of the first.
+ */
 export function checkPorts(claims: readonly PortClaim[], report: (finding: Finding) => void): void {
   const owners = new Map<number, PortClaim>()
+  const reported = new Set<string>()
+  const reportOnce = (finding: Finding, places: string): void => {
+    if (!reported.has(places)) report(finding)
+    reported.add(places)
+  }
   for (const claim of claims) {
-    if (claim.port > LAST_PORT) {
-      report({
+    if (claim.port > LAST_PORT || claim.port < 1) {
+      const finding: Finding = {
         code: 'PORT_RANGE',
         severity: 'error',
         pointer: claim.pointer,
-        message: `cannot use port ${claim.port} for "${claim.purpose}": the last port is ${LAST_PORT}`,
-      })
+        message: `cannot use port ${claim.port} for "${claim.purpose}": ports go from 1 to ${LAST_PORT}`,
+      }
+      reportOnce(finding, claim.pointer)
     }
     const owner = owners.get(claim.port)
     if (owner === undefined) owners.set(claim.port, claim)
-    else report(conflict(claim, owner))
+    else reportOnce(conflict(claim, owner), `${claim.pointer} ${owner.pointer}`)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ProxyRoute } from '../../schema/plan.ts'
+import { ALIVE_PATH } from '../services/nginx.ts'
 import type { Finding, ServiceDraft } from '../services/service-type.ts'
 
 /** Paths that belong to the machine, whether or not the service behind them runs. */
@@ -19,11 +20,12 @@ export function checkRoutes(
   healthPath: string,
   report: (finding: Finding) => void,
 ): void {
+  checkHealthPath(drafts, healthPath, report)
   const owners = new Map<string, { readonly key: string; readonly route: DraftRoute }>()
   for (const { service, routes } of drafts) {
     for (const route of routes) {
       const owner = owners.get(route.path)
-      const taken = takenBy(service.type === 'custom', route.path, healthPath)
+      const taken = service.type === 'custom' ? takenBy(route.path, healthPath) : null
       if (owner !== undefined && owner.key !== service.key) {
         report(conflict(service.key, route, `"${owner.key}"`, owner.route.pointer))
       } else if (taken !== null) report(conflict(service.key, route, taken, null))
@@ -32,9 +34,23 @@ export function checkRoutes(
   }
 }
 
-function takenBy(custom: boolean, path: string, healthPath: string): string | null {
+function takenBy(path: string, healthPath: string): string | null {
   if (healthPath.startsWith(path) || `${healthPath}/` === path) return 'the health endpoint of nginx'
-  return custom && RESERVED_ROUTES.some((reserved) => path.startsWith(reserved)) ? 'the machine itself' : null
+  return RESERVED_ROUTES.some((reserved) => path.startsWith(reserved)) ? 'the machine itself' : null
+}
+
+/** The health endpoint answers without a credential: it must not hide a path of the machine. */
+function checkHealthPath(drafts: readonly ServiceDraft[], path: string, report: (finding: Finding) => void): void {
+  if (!drafts.some((draft) => draft.service.type === 'nginx')) return
+  const taken = [ALIVE_PATH, ...RESERVED_ROUTES].find((owner) => path === owner || `${path}/`.startsWith(owner))
+  if (taken === undefined) return
+  report({
+    code: 'ROUTE_CONFLICT',
+    severity: 'error',
+    pointer: '/services/nginx/healthEndpoint',
+    message: `cannot answer for the machine at "${path}": "${taken}" belongs to the machine`,
+    hint: 'use "/health"',
+  })
 }
 
 function conflict(key: string, route: DraftRoute, owner: string, pointer: string | null): Finding {

@@ -1,12 +1,10 @@
 import { parseTemplate, resolveTemplate, templateVariables } from '../../schema/interpolation.ts'
 import { childPointer, type Pointer } from '../load/origin.ts'
+import { isSecretVariable } from '../validate/secret-places.ts'
 import type { PlanContext, ServiceKind } from './service-type.ts'
 
 /** Variables that pin a service to its GPU, whatever its type. */
 export const PINNING_VARIABLES = ['CUDA_VISIBLE_DEVICES', 'CUDA_DEVICE_ORDER'] as const
-
-/** Names that hold a secret more often than not; a literal value under one is treated as such. */
-const SECRET_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)($|_)/i
 
 export interface ProgramEnvironment {
   readonly environment: Record<string, string>
@@ -39,9 +37,10 @@ export function planEnvironment(
         message: `cannot set "${name}" for "${key}": the compiler sets it itself`,
         hint: ownedVariableHint(name),
       })
-    } else if (isReference(text) || (SECRET_NAME.test(name) && text !== '')) {
+    } else if (isReference(text) || (text !== '' && isSecretVariable(name, text))) {
       delete environment[name]
-      const secret = context.secret(pointer, `${key}-${name}`, text)
+      // No name of the machine's own secrets has a dot: a service "redis" with a variable "url" is not the job queue.
+      const secret = context.secret(pointer, `${key}.${name}`, text)
       if (secret !== null) secretEnvironment[name] = secret
     } else {
       environment[name] = literalText(text)
@@ -76,7 +75,7 @@ export function isReference(text: string): boolean {
 /** Reports flags in `args` that the compiler sets itself, also in their `--flag=value` and abbreviated forms. */
 export function checkArguments(context: PlanContext, kind: ServiceKind, key: string, args: readonly string[]): void {
   args.forEach((argument, index) => {
-    const flag = argument.split('=', 1)[0] ?? ''
+    const flag = argument.split(/[=\s]/, 1)[0] ?? ''
     const owned = kind.ownedFlags.find((name) => name === flag || isAbbreviation(flag, name))
     if (owned === undefined) return
     context.report({

@@ -7,6 +7,7 @@ import { childPointer, type JsonObject, type JsonValue, type Pointer, pointerKey
 import { locate, type Origins } from './locate.ts'
 import { retypeInterpolated } from './retype-interpolated.ts'
 import { machineSchema, resolveNode, schemaAt } from './schema-walk.ts'
+import { mayBeSecret } from './secret-places.ts'
 
 export interface ShapeResult {
   /** The document with every default filled in; `null` when its shape is wrong. */
@@ -36,7 +37,12 @@ export function checkShape(document: JsonObject, origins: Origins, unresolved: R
 /** Of an alternative only the summary is kept: its branches contradict one another. */
 function relevantErrors(errors: readonly SchemaError[]): SchemaError[] {
   const alternatives = errors.filter((error) => error.keyword === 'oneOf').map((error) => error.instancePath)
-  return errors.filter((error) => error.keyword === 'oneOf' || !alternatives.includes(error.instancePath))
+  return errors.filter(
+    (error) =>
+      // What is wrong with a key is summed up by an error of its own.
+      (error.propertyName === undefined || error.keyword === 'propertyNames') &&
+      (error.keyword === 'oneOf' || !alternatives.includes(error.instancePath)),
+  )
 }
 
 interface Finding {
@@ -96,27 +102,20 @@ function missingKey(parent: Pointer, key: string, origins: Origins): Finding {
   }
   const example = JSON.stringify(schemaAt(pointerKeys(pointer))?.examples?.[0] ?? '...')
   const place = parent === '' ? 'the machine file' : `"${dotted(parent)}"`
-  return finding(
-    'MISSING_KEY',
-    parent,
-    'key',
-    origins,
-    `cannot use ${place}: "${key}" is missing`,
-    `add ${key}: ${example}`,
-  )
+  const message = `cannot use ${place}: "${key}" is missing`
+  // Two keys may be missing in one place.
+  return { ...finding('MISSING_KEY', parent, 'key', origins, message, `add ${key}: ${example}`), pointer }
 }
 
 function badVariableName(parent: Pointer, name: string, origins: Origins): Finding {
-  const message = `cannot use "${name}" as an environment variable: its name may have letters, digits and "_", and starts with none of the digits`
+  const message = `cannot use "${name}" as an environment variable: its name has at most 128 of letters, digits and "_", does not start with a digit, and is not "__proto__"`
   return finding('INVALID_VALUE', childPointer(parent, name), 'key', origins, message)
 }
 
 function wrongValue(error: SchemaError, value: JsonValue | undefined, origins: Origins): Finding {
   const pointer = error.instancePath
   const node = schemaAt(pointerKeys(pointer))
-  const shown = JSON.stringify(value) ?? 'nothing'
-  const clipped = shown.length > 60 ? `${shown.slice(0, 57)}...` : shown
-  const subject = `cannot use ${clipped} for "${dotted(pointer)}"`
+  const subject = `cannot use ${shownValue(pointer, value)} for "${dotted(pointer)}"`
   const code = codeOf(error, pointer)
   return finding(
     code,
@@ -126,6 +125,14 @@ function wrongValue(error: SchemaError, value: JsonValue | undefined, origins: O
     `${subject}: ${reason(error, value)}`,
     hintFor(error, value, node?.examples?.[0]),
   )
+}
+
+/** A value as a message may show it: short, and nothing that may be a secret. */
+function shownValue(pointer: Pointer, value: JsonValue | undefined): string {
+  if (typeof value === 'object' || value === undefined) return article(typeName(value))
+  if (mayBeSecret(pointer, value)) return 'this value'
+  const shown = JSON.stringify(value)
+  return shown.length > 60 ? `${shown.slice(0, 57)}...` : shown
 }
 
 function codeOf(error: SchemaError, pointer: Pointer): DiagnosticCode {

@@ -129,6 +129,82 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     'machine: { id: "${ID:?name the machine}" }\nservices: {}\n',
     ['VARIABLE_REQUIRED 1:17'],
   ],
+  [
+    'a signal that no stop can use',
+    `${HEAD}services:\n  a: { command: [a], stop: { signal: SIGKILL } }\n`,
+    ['INVALID_VALUE 3:38'],
+  ],
+  [
+    'a stop that would wait for ever',
+    `${HEAD}services:\n  a: { command: [a], stop: { timeout: 0s } }\n`,
+    ['INVALID_VALUE 3:39'],
+  ],
+  ['a pause of nothing', `${HEAD}services:\n  a: { command: [a], restart: { backoff: { initial: 0s } } }\n`, []],
+  [
+    'a duration that programs cannot count',
+    `${HEAD}services:\n  a: { command: [a], liveness: { interval: 577h } }\n`,
+    ['INVALID_VALUE 3:44'],
+  ],
+  ['a size without bounds', `${HEAD}services:\n  nginx: { maxBodySize: 99999TB }\n`, ['INVALID_VALUE 3:25']],
+  [
+    'addresses that are none',
+    `${HEAD}services:\n  nginx: { listen: 999.1.1.1 }\n  comfyui: { listen: "::::" }\n  ollama: { listen: "[::1" }\n`,
+    ['INVALID_VALUE 3:20', 'INVALID_VALUE 4:22', 'INVALID_VALUE 5:21'],
+  ],
+  ['an address in brackets', `${HEAD}services:\n  comfyui: { listen: "[::1]" }\n`, []],
+  [
+    'programs without a name',
+    `${HEAD}services:\n  a: { command: [""] }\n  comfyui: { python: "" }\n`,
+    ['INVALID_VALUE 3:18', 'INVALID_VALUE 4:22'],
+  ],
+  [
+    'an argument that no program can be given',
+    `${HEAD}services:\n  a: { command: [a, ${'x'.repeat(131_000)}] }\n`,
+    ['UNSAFE_VALUE 3:21'],
+  ],
+  [
+    'a variable that no object can hold',
+    `${HEAD}services:\n  a: { command: [a], env: { __proto__: x } }\n`,
+    ['INVALID_VALUE 3:29'],
+  ],
+  [
+    'a service called like a part of every object',
+    `${HEAD}services:\n  constructor: { command: [a], perGpu: true }\n`,
+    [],
+  ],
+  ['a name of a bundle', `${HEAD}services:\n  redis-worker: { command: [a] }\n`, ['RESERVED_NAME 3:3']],
+  [
+    'routes that no request reaches',
+    `${HEAD}services:\n  nginx: { healthEndpoint: //x }\n  a: { command: [a], port: 7000, route: /../x/ }\n`,
+    ['INVALID_VALUE 3:28', 'PATH_TRAVERSAL 4:41'],
+  ],
+  [
+    'a health endpoint in the place of a route',
+    `${HEAD}services:\n  nginx: { healthEndpoint: /api/health }\n`,
+    ['ROUTE_CONFLICT 3:28'],
+  ],
+  [
+    'a health endpoint in the place of the one of nginx',
+    `${HEAD}services:\n  nginx: { healthEndpoint: /-/proxy }\n`,
+    ['ROUTE_CONFLICT 3:28'],
+  ],
+  ['two missing keys', 'paths: {}\n', ['MISSING_KEY 1:1', 'MISSING_KEY 1:1']],
+  ['two flags in one argument', `${HEAD}services:\n  comfyui: { args: ["--port 80"] }\n`, ['OWNED_FLAG 3:21']],
+  [
+    'services per GPU on a machine without one',
+    'machine: { id: m, gpu: { count: 0 } }\nservices:\n  comfyui: {}\n  a: { command: [a], perGpu: true }\n  b: { command: [b] }\n  ollama: {}\n',
+    ['NO_GPU 3:3', 'NO_GPU 4:3'],
+  ],
+  [
+    'more services than any machine has',
+    `machine: { id: m, gpu: { count: 64 } }\nservices:\n${Array.from({ length: 16 }, (_, i) => `  a${i}: { command: [a], perGpu: true }\n`).join('')}`,
+    ['INVALID_VALUE 2:1'],
+  ],
+  [
+    'two services that meet on every GPU, once',
+    'machine: { id: m, gpu: { count: 64 } }\nservices:\n  comfyui: { basePort: 3000 }\n  automatic1111: {}\n',
+    ['PORT_CONFLICT 4:3'],
+  ],
   ['a secret in the file', `${HEAD}services: {}\nredis: { url: "redis://:pw@h:6379" }\n`, []],
   [
     'a secret that somebody uses',
