@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { diffLines, type Replacement } from './line-diff.ts'
-import { isSecretMode } from './manifest.ts'
+import { formatMode, isSecretMode } from './manifest.ts'
 
 export interface FileVersion {
   /** Permission bits. */
@@ -24,7 +24,26 @@ export function unifiedDiff(path: string, before: FileVersion | undefined, after
   const isSame = oldBytes.equals(newBytes)
   if (before?.mode === after?.mode && isSame) return ''
   const header = [`diff --git ${quote(`a/${path}`)} ${quote(`b/${path}`)}`, ...modeLines(before, after)]
-  return [...header, ...(isSame ? [] : contentLines(path, { before, oldBytes, after, newBytes })), ''].join('\n')
+  if (isSame) return `${header.join('\n')}\n`
+  const isSecret = [before, after].some((version) => version !== undefined && isSecretMode(version.mode))
+  if (isSecret) return secretLines(path, before, after, header)
+  return `${[...header, ...contentLines(path, { before, oldBytes, after, newBytes })].join('\n')}\n`
+}
+
+/**
+ * A header without content would make git create an empty file, or refuse the whole patch: it stays only for a change
+ * of mode.
+ */
+function secretLines(
+  path: string,
+  before: FileVersion | undefined,
+  after: FileVersion | undefined,
+  header: readonly string[],
+): string {
+  if (before === undefined) return `# secret content differs: ${quote(path)} (new, mode ${formatMode(after!.mode)})\n`
+  if (after === undefined) return `# secret content differs: ${quote(path)} (deleted)\n`
+  const modes = before.mode === after.mode ? [] : header
+  return `${[...modes, `# secret content differs: ${quote(path)}`].join('\n')}\n`
 }
 
 interface Versions {
@@ -53,8 +72,6 @@ function gitMode(mode: number): string {
 function contentLines(path: string, { before, oldBytes, after, newBytes }: Versions): string[] {
   const oldName = before === undefined ? '/dev/null' : `a/${path}`
   const newName = after === undefined ? '/dev/null' : `b/${path}`
-  const isSecret = [before, after].some((version) => version !== undefined && isSecretMode(version.mode))
-  if (isSecret) return [`# secret content differs: ${quote(path)}`]
   if (isBinary(oldBytes) || isBinary(newBytes)) return [`Binary files ${quote(oldName)} and ${quote(newName)} differ`]
   const oldLines = linesOf(oldBytes)
   const newLines = linesOf(newBytes)
