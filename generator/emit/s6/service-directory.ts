@@ -15,7 +15,13 @@ export interface ServiceFile {
  * Codes of deaths that count against a restart budget: all but those by SIGINT (130), SIGQUIT (131) and SIGTERM (143),
  * which is how people and the sidecar end a process. s6 stores a death by signal as 128 + its number.
  */
-const COUNTED_DEATHS = '0-129,132-142,144-255'
+const FAILURES = '1-129,132-142,144-255'
+
+/**
+ * A custom command that keeps ending with 0 is a mistake (a daemon in the background, a task that is not declared as
+ * one). The known programs end with 0 only when they are asked to, also by a plain `s6-svc -r`, which counts for nothing.
+ */
+const countedDeaths = (service: PlannedService): string => (service.type === 'custom' ? `0,${FAILURES}` : FAILURES)
 
 /** The supervisor keeps this many deaths at the most (s6-supervise, max-death-tally). */
 const DEATH_TALLY_LIMIT = 4096
@@ -98,17 +104,14 @@ function finishScript(plan: Plan, service: PlannedService, marker: string): stri
     ...(service.kind === 'task'
       ? [`if [ "$1" = 0 ]; then : >${shellWord(`${plan.paths.gates}/${service.name}`)}; exit 125; fi`]
       : []),
-    ...(service.restart === null ? ['exit 0'] : giveUp(service.restart)),
+    ...(service.restart === null ? ['exit 0'] : giveUp(service, service.restart)),
   ]
   return `${lines.join('\n')}\n`
 }
 
 /** Exits 125, which makes the supervisor leave the service down, once the budget is spent. */
-function giveUp(restart: NonNullable<PlannedService['restart']>): string[] {
-  return [
-    'stop_was_wanted && exit 0',
-    `exec s6-permafailon ${seconds(restart.windowMs)} ${restart.maxAttempts} ${COUNTED_DEATHS} true`,
-  ]
+function giveUp(service: PlannedService, { windowMs, maxAttempts }: NonNullable<PlannedService['restart']>): string[] {
+  return ['stop_was_wanted && exit 0', `give_up_after ${seconds(windowMs)} ${maxAttempts} ${countedDeaths(service)}`]
 }
 
 /** nginx writes requests as JSON, with their time, and messages as text: requests go to a directory of their own. */

@@ -1,18 +1,53 @@
 # Functions that the run and finish scripts of every service share; sourced by a POSIX shell in the service directory.
 # Waiting happens here, in the supervised process, so that a stop ends it at once.
 
-# begin NAME RUN_DIRECTORY: notes the process group for finish (s6 older than 2.13 does not tell it), and makes the
-# shell die of every signal that may be a service's down-signal, also while it waits.
+# begin NAME RUN_DIRECTORY: notes the process for finish (s6 older than 2.13 does not tell its group) and for
+# end_last_run, and makes the shell die of every signal that may be a service's down-signal, also while it waits.
 begin() {
   service_name=$1
   run_directory=$2
   service_directory=$PWD
-  # The sidecar starts before setup has made these.
-  [ -d "$run_directory/pgid" ] || mkdir -p "$run_directory/pgid" "$run_directory/waiting" "$run_directory/ready"
-  echo $$ >"$run_directory/pgid/$service_name" 2>/dev/null || :
+  heed_interrupts
   trap 'quiet; exit 130' INT
   trap 'quiet; exit 131' QUIT
   trap 'quiet; exit 143' TERM HUP USR1 USR2
+  # The sidecar starts before setup has made these.
+  [ -d "$run_directory/pgid" ] || mkdir -p "$run_directory/pgid" "$run_directory/waiting" "$run_directory/ready"
+  end_last_run
+  look_at $$
+  echo "$$ $began" 2>/dev/null >"$run_directory/pgid/$service_name" || :
+}
+
+# heed_interrupts: begins again with SIGINT and SIGQUIT at their defaults where they were ignored (PID 1 was a background
+# job of a script): every process would inherit that, Python keeps to it, and no shell can undo it.
+heed_interrupts() {
+  heeds=no
+  trap 'heeds=yes' INT
+  kill -s INT $$
+  [ $heeds = yes ] && return
+  env --default-signal=INT true 2>/dev/null && exec env --default-signal=INT,QUIT sh "$0" "$service_name"
+}
+
+# look_at PID: sets "began" to the start of a process, which with its pid is its identity; empty where there is none.
+look_at() {
+  began=
+  { read -r facts <"/proc/$1/stat"; } 2>/dev/null || return 0
+  # The name in parentheses may hold anything; behind it come the state and 18 more fields before the start.
+  set -- ${facts##*) }
+  [ "$1" = Z ] || began=${20}
+}
+
+# end_last_run: ends a run that finish never saw, as its supervisor was killed: it still has the port and the GPU.
+end_last_run() {
+  { read -r group noted <"$run_directory/pgid/$service_name"; } 2>/dev/null || return 0
+  look_at "$group"
+  [ -n "$began" ] && [ "$began" = "$noted" ] || return 0
+  say "ends its last run, whose supervisor was killed"
+  kill -s KILL -- "-$group"
+  while [ "$began" = "$noted" ]; do
+    pause 0.05
+    look_at "$group"
+  done
 }
 
 # say WHAT: one line in the service's log, and the reason that the sidecar shows while the service waits.
@@ -36,18 +71,29 @@ pause() {
 deaths_within() {
   now=$(echo | s6-tai64n)
   now=${now#@}
-  since=$(printf '@%016x' $((0x${now%????????*} - $1)))
+  # What it stamped, an empty line, stands behind a space.
+  now=${now%% *}
+  since=$(printf '@%016x' $((0x${now%????????} - $1)))
   deaths=0
-  while read -r label _; do
-    if [ "$label" \> "$since" ]; then deaths=$((deaths + 1)); fi
+  while read -r label how; do
+    case $how in
+      # By a signal that asks for the end, or with the exit code that shells make of it.
+      'signal SIGINT' | 'signal SIGQUIT' | 'signal SIGTERM' | 'exitcode 130' | 'exitcode 131' | 'exitcode 143') ;;
+      *) if [ "$label" \> "$since" ]; then deaths=$((deaths + 1)); fi ;;
+    esac
   done <<RECORDS
 $(s6-svdt . 2>/dev/null)
 RECORDS
 }
 
 # back_off WINDOW_SECONDS DELAY_SECONDS...: waits the delay for the number of deaths in the window (first delay: none);
-# the last one holds for all further deaths.
+# the last one holds for all further deaths. A service that was given up runs because a person wants it: it starts anew.
 back_off() {
+  if [ -e given-up ]; then
+    rm -f given-up
+    s6-svdt-clear .
+    return
+  fi
   deaths_within "$1"
   shift
   while [ "$deaths" -gt 0 ] && [ $# -gt 1 ]; do
@@ -99,7 +145,9 @@ share_threads() {
 # what is left of the process group (a worker that holds the port, a child that holds GPU memory).
 ended() {
   rm -f "$2/ready/$1" "$2/waiting/$1"
-  group=${6:-$(cat "$2/pgid/$1" 2>/dev/null)}
+  group=
+  { read -r group _ <"$2/pgid/$1"; } 2>/dev/null
+  group=${6:-$group}
   [ -n "$group" ] && kill -s KILL -- "-$group" 2>/dev/null
   rm -f "$2/pgid/$1"
 }
@@ -107,4 +155,13 @@ ended() {
 # stop_was_wanted: whether somebody asked the service to stay down; its deaths so far then count no more.
 stop_was_wanted() {
   [ "$(s6-svstat -o wantedup . 2>/dev/null)" = false ] && s6-svdt-clear .
+}
+
+# give_up_after WINDOW_SECONDS DEATHS EXIT_CODES: ends finish, with 125, which makes the supervisor leave the service
+# down, once so many deaths with such codes lie in the window.
+give_up_after() {
+  s6-permafailon "$@" true
+  code=$?
+  [ $code = 125 ] && : >given-up
+  exit $code
 }
