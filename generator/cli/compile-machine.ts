@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
+import type { Environment } from '../../schema/interpolation.ts'
 import { type Compilation, type CompileInput, compile } from '../compile.ts'
-import type { Environment } from '../load/interpolation.ts'
 import { countGpus } from './count-gpus.ts'
 import type { Host } from './host.ts'
 import { layerFiles, readLayers } from './layers.ts'

@@ -1,4 +1,4 @@
-import { nearest } from '../diagnostics/nearest.ts'
+import { nearest } from '../../schema/nearest.ts'
 import type { Option, Value } from './option.ts'
 import { type VerbName, type VerbValues, verbOf } from './verbs.ts'
 

@@ -1,4 +1,4 @@
-import type { Environment } from '../load/interpolation.ts'
+import type { Environment } from '../../schema/interpolation.ts'
 
 export interface RecordedEnvironment {
   readonly environment: Environment

@@ -1,4 +1,4 @@
-import { nearest } from '../diagnostics/nearest.ts'
+import { nearest } from '../../schema/nearest.ts'
 import type { UsageProblem } from './invocation.ts'
 import { isVerb, VERBS, verbOf } from './verbs.ts'
 

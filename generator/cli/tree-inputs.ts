@@ -1,4 +1,4 @@
-import type { Environment } from '../load/interpolation.ts'
+import type { Environment } from '../../schema/interpolation.ts'
 import type { MachineSource } from '../load/load-machine.ts'
 import { BUILD } from './build-facts.ts'
 import { type MachineOptions, stateDirectoryOf } from './machine-options.ts'
