@@ -14,8 +14,12 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
     instead: `Secrets: they are the defaults of \`redis.url\`, \`redis.authToken\` and \`services.nginx.auth.password\`, as ${SECRETS}.`,
   },
   {
-    names: '`WORKER_REDIS_API_HOST`, `WORKER_REDIS_API_PORT`, `WORKER_USE_SSL`, `REDIS_PORT`',
+    names: '`REDIS_PORT`',
     instead: 'One URL says it all: `redis.url`, with `rediss://` for TLS.',
+  },
+  {
+    names: '`WORKER_REDIS_API_HOST`, `WORKER_REDIS_API_PORT`, `WORKER_USE_SSL`, `WORKER_RAM_GB`',
+    instead: 'Not read by the compiler: each worker gets what the machine has in them when it boots.',
   },
   {
     names: '`LOG_MAX_SIZE`, `LOG_MAX_FILES`',
@@ -48,7 +52,7 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
   {
     names: '`MACHINE_HAS_GPU`, `MACHINE_CPU_CORES`, `MACHINE_RAM_GB`, `MACHINE_DISK_GB`',
     instead:
-      'Not read: CPU, memory and disk are what the machine finds. A machine without GPUs has `machine.gpu.count: 0`.',
+      'Not read: CPU, memory and disk are what the machine finds; workers get `MACHINE_RAM_GB` as their `WORKER_RAM_GB`. A machine without GPUs has `machine.gpu.count: 0`.',
   },
   {
     names: '`MACHINE_BASE_ID`, `TELEMETRY_ENV`, `WORKER_ID`, `WORKER_ID_PREFIX`',

@@ -55,6 +55,8 @@ function sortedByName(map: Readonly<Record<string, string>>): Record<string, str
 }
 
 function ownedVariableHint(name: string): string {
+  if (name.includes('REDIS_URL')) return 'set redis.url'
+  if (name.endsWith('AUTH_TOKEN')) return 'set redis.authToken'
   if (name.startsWith('CUDA_')) return 'GPUs are pinned with machine.gpu.devices and gpus'
   return 'the settings of the service decide it'
 }

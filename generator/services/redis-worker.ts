@@ -5,7 +5,7 @@ import { simulated } from './gpu-service.ts'
 import { PINNING_VARIABLES, planEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
-import { workerEnvironment } from './worker-environment.ts'
+import { WORKER_BOOT_VARIABLES, workerEnvironment } from './worker-environment.ts'
 
 /** A worker says in Redis that it is ready; one that does not counts as ready when it has run for this long. */
 const UPTIME_GRACE_MS = 2000
@@ -21,6 +21,8 @@ export const redisWorker: ServiceKind<'redisWorker'> = {
     'WORKER_ID',
     'MACHINE_ID',
     'HUB_REDIS_URL',
+    'WORKER_WEBSOCKET_AUTH_TOKEN',
+    'WEBSOCKET_AUTH_TOKEN',
     'WORKER_COMFYUI_HOST',
     'WORKER_COMFYUI_PORT',
     'COMFYUI_HOST',
@@ -46,7 +48,7 @@ function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGp
   const name = `redis-worker-gpu${gpu.index}`
   const directory = context.place(settings.directory)
   const id = workerId(context.settings.machine.id, gpu.index)
-  const base = workerEnvironment(context, gpu, { workerId: id, connectors: connectorsOf(context, settings), directory })
+  const base = workerEnvironment(context, gpu, { workerId: id, connectors: connectorsOf(context, settings) })
   const environment = planEnvironment(context, redisWorker, 'redisWorker', settings.env, base)
   return {
     service: {
@@ -63,7 +65,11 @@ function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGp
         environment: environment.environment,
       }),
       user: settings.user ?? null,
-      secretEnvironment: { ...environment.secretEnvironment, ...jobQueueSecrets(context) },
+      secretEnvironment: {
+        ...bootVariables(context, settings),
+        ...environment.secretEnvironment,
+        ...jobQueueSecrets(context),
+      },
       threadShare: null,
       listen: null,
       address: null,
@@ -101,6 +107,17 @@ function jobQueueSecrets(context: PlanContext): Record<string, string> {
     ...(url === null ? {} : { HUB_REDIS_URL: url }),
     ...(token === null ? {} : { WORKER_WEBSOCKET_AUTH_TOKEN: token, WEBSOCKET_AUTH_TOKEN: token }),
   }
+}
+
+/** The user's own value of a variable wins, wherever it is kept. */
+function bootVariables(context: PlanContext, settings: RedisWorker): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(WORKER_BOOT_VARIABLES).flatMap(([variable, template]) => {
+      if (Object.hasOwn(settings.env, variable)) return []
+      const name = context.secret('/services/redisWorker', `redisWorker.${variable}`, template)
+      return name === null ? [] : [[variable, name]]
+    }),
+  )
 }
 
 function dependenciesOf(settings: RedisWorker): ServiceDraft['dependsOn'] {

@@ -1,17 +1,16 @@
 import type { PlannedGpu } from '../../schema/plan.ts'
-import { reachableAddress } from '../plan/addresses.ts'
+import { bindAddress, reachableAddress } from '../plan/addresses.ts'
 import type { PlanContext } from './service-type.ts'
 
 export interface WorkerIdentity {
   readonly workerId: string
   readonly connectors: readonly string[]
-  readonly directory: string
 }
 
 /**
- * Environment of the worker of one GPU, without its secrets: every name that a worker of either generation reads, and
- * what the first machines wrote for it. Both families of names are given, `WORKER_COMFYUI_PORT` and `COMFYUI_PORT`:
- * the older workers read the first, the newer ones the second.
+ * Environment of the worker of one GPU, without its secrets: what workers of all generations read, and what the first
+ * machines wrote for them (docs/decisions/0005-worker-environment.md). Names come in pairs, `WORKER_COMFYUI_PORT` and
+ * `COMFYUI_PORT`: the older workers read the first, the newer ones the second.
  */
 export function workerEnvironment(
   context: PlanContext,
@@ -23,48 +22,72 @@ export function workerEnvironment(
     MACHINE_ID: context.settings.machine.id,
     GPU_ID: String(gpu.index),
     NODE_ENV: 'production',
-    LOG_LEVEL: 'info',
-    // The machine registers its workers and publishes their state itself.
-    UNIFIED_MACHINE_STATUS: 'true',
-    STANDALONE_MODE: 'false',
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
     CUDA_VISIBLE_DEVICES: gpu.device,
-    ...hardware(gpu),
-    ...connectors(worker.connectors),
-    ...comfyuiAddress(context, gpu),
-    ...automatic1111Address(context, gpu),
-    ...ollamaAddress(context),
-    ...TIMING,
+    ...MODE,
+    ...LOGGING,
+    ...SIMULATION,
+    ...inPairs(TIMING),
+    WORKER_HEARTBEAT_INTERVAL: '20',
+    ...inPairs({ GPU_MEMORY_GB: String(gpu.memoryGB), GPU_MODEL: gpu.model }),
+    ...connectorNames(worker.connectors),
+    ...inPairs(comfyuiSettings(context, gpu)),
+    ...inPairs(automatic1111Settings(context, gpu)),
+    ...ollamaSettings(context),
   }
 }
 
-/** Names that the newest workers and the first ones use for the same numbers. */
-const TIMING: Record<string, string> = {
-  WORKER_POLL_INTERVAL_MS: '1000',
+/**
+ * What only the environment at boot can say, as templates by variable: the job API of the first workers, and the memory
+ * of the host. The fallbacks are those of the first machines.
+ */
+export const WORKER_BOOT_VARIABLES: Readonly<Record<string, string>> = {
+  WORKER_REDIS_API_HOST: '${WORKER_REDIS_API_HOST:-}',
+  WORKER_REDIS_API_PORT: '${WORKER_REDIS_API_PORT:-}',
+  WORKER_USE_SSL: '${WORKER_USE_SSL:-true}',
+  WORKER_RAM_GB: '${WORKER_RAM_GB:-${MACHINE_RAM_GB:-8}}',
+}
+
+/** The machine registers its workers and publishes their state itself; their package is the one in `directory`. */
+const MODE: Readonly<Record<string, string>> = {
+  UNIFIED_MACHINE_STATUS: 'true',
+  STANDALONE_MODE: 'false',
+  USE_LOCAL_WORKER: 'false',
+  // Its port would be the same for every worker of the machine.
+  WORKER_DASHBOARD_ENABLED: 'false',
+}
+
+const LOGGING: Readonly<Record<string, string>> = { LOG_LEVEL: 'info', WORKER_LOG_LEVEL: 'INFO' }
+
+/** For a machine whose connectors have `simulation`. A tenth of its jobs would fail by the worker's own default. */
+const SIMULATION: Readonly<Record<string, string>> = {
+  WORKER_SIMULATION_JOB_TYPE: 'simulation',
+  WORKER_SIMULATION_PROCESSING_TIME: '10',
+  WORKER_SIMULATION_STEPS: '5',
+  WORKER_SIMULATION_PROGRESS_INTERVAL_MS: '200',
+  WORKER_SIMULATION_FAILURE_RATE: '0',
+  WORKER_SIMULATION_HEALTH_CHECK_FAILURE_RATE: '0',
+}
+
+const TIMING: Readonly<Record<string, string>> = {
   POLL_INTERVAL_MS: '1000',
-  WORKER_HEARTBEAT_INTERVAL_MS: '30000',
-  WORKER_HEARTBEAT_INTERVAL: '20',
-  WORKER_JOB_TIMEOUT_MINUTES: '30',
+  HEARTBEAT_INTERVAL_MS: '30000',
   JOB_TIMEOUT_MINUTES: '30',
-  WORKER_HEALTH_CHECK_INTERVAL_MS: '30000',
   HEALTH_CHECK_INTERVAL_MS: '30000',
-  WORKER_WEBSOCKET_INACTIVITY_TIMEOUT_MS: '30000',
   WEBSOCKET_INACTIVITY_TIMEOUT_MS: '30000',
-  WORKER_LOG_LEVEL: 'INFO',
 }
 
-function hardware(gpu: PlannedGpu): Record<string, string> {
-  const memory = String(gpu.memoryGB)
-  return {
-    GPU_MEMORY_GB: memory,
-    WORKER_GPU_MEMORY_GB: memory,
-    GPU_MODEL: gpu.model,
-    WORKER_GPU_MODEL: gpu.model,
-  }
+function inPairs(settings: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => [
+      [`WORKER_${name}`, value],
+      [name, value],
+    ]),
+  )
 }
 
-/** Service names of connectors, where they differ: Wj lists connectors, Wh takes one worker type. */
-function connectors(names: readonly string[]): Record<string, string> {
+/** Wj lists connectors; Wh takes one worker type of its service mapping. */
+function connectorNames(names: readonly string[]): Record<string, string> {
   const list = names.join(',')
   const type = names.includes('comfyui') && names.includes('a1111') ? 'emprops-app' : (names[0] ?? '')
   return {
@@ -74,52 +97,65 @@ function connectors(names: readonly string[]): Record<string, string> {
   }
 }
 
-function comfyuiAddress(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
+/** One job at a time: ComfyUI and Automatic1111 run them one after the other anyway, and another worker could have it. */
+const JOBS = '1'
+
+function comfyuiSettings(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
   const settings = context.settings.services.comfyui
   if (!settings?.enabled) return {}
-  const index = settings.perGpu ? gpu.index : 0
-  const port = String(settings.basePort + index * settings.portIncrement + context.portOffset)
-  const host = reachableAddress(settings.listen)
   return {
-    WORKER_COMFYUI_HOST: host,
-    COMFYUI_HOST: host,
-    WORKER_COMFYUI_PORT: port,
-    COMFYUI_PORT: port,
-    WORKER_COMFYUI_SECURE: 'false',
+    COMFYUI_HOST: hostOf(context, settings.listen),
+    COMFYUI_PORT: portOf(context, settings, gpu),
     COMFYUI_SECURE: 'false',
-    WORKER_COMFYUI_USERNAME: '',
-    WORKER_COMFYUI_PASSWORD: '',
-    WORKER_COMFYUI_TIMEOUT_SECONDS: '300',
+    COMFYUI_USERNAME: '',
+    COMFYUI_PASSWORD: '',
     COMFYUI_TIMEOUT_SECONDS: '300',
-    WORKER_COMFYUI_MAX_CONCURRENT_JOBS: '1',
-    COMFYUI_MAX_CONCURRENT_JOBS: '1',
+    COMFYUI_RETRY_ATTEMPTS: '3',
+    COMFYUI_RETRY_DELAY_SECONDS: '2',
+    COMFYUI_MAX_CONCURRENT_JOBS: JOBS,
+    COMFYUI_HEARTBEAT_MS: '30000',
+    COMFYUI_RECONNECT_DELAY_MS: '5000',
+    COMFYUI_MAX_RECONNECT: '5',
   }
 }
 
-function automatic1111Address(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
+function automatic1111Settings(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
   const settings = context.settings.services.automatic1111
   if (!settings?.enabled) return {}
-  const index = settings.perGpu ? gpu.index : 0
-  const port = String(settings.basePort + index * settings.portIncrement + context.portOffset)
-  const host = reachableAddress(settings.listen)
   return {
-    WORKER_A1111_HOST: host,
-    A1111_HOST: host,
-    WORKER_A1111_PORT: port,
-    A1111_PORT: port,
-    WORKER_A1111_TIMEOUT_SECONDS: '300',
+    A1111_HOST: hostOf(context, settings.listen),
+    A1111_PORT: portOf(context, settings, gpu),
+    A1111_USERNAME: '',
+    A1111_PASSWORD: '',
     A1111_TIMEOUT_SECONDS: '300',
-    WORKER_A1111_MAX_CONCURRENT_JOBS: '1',
-    A1111_MAX_CONCURRENT_JOBS: '1',
+    A1111_MAX_CONCURRENT_JOBS: JOBS,
   }
 }
 
-function ollamaAddress(context: PlanContext): Record<string, string> {
+function ollamaSettings(context: PlanContext): Record<string, string> {
   const settings = context.settings.services.ollama
   if (!settings?.enabled) return {}
   return {
-    OLLAMA_HOST: reachableAddress(settings.listen),
+    OLLAMA_HOST: hostOf(context, settings.listen),
     OLLAMA_PORT: String(settings.port + context.portOffset),
     OLLAMA_DEFAULT_MODEL: settings.models[0] ?? '',
+    OLLAMA_MAX_CONCURRENT_JOBS: '2',
   }
+}
+
+interface PerGpu {
+  readonly perGpu: boolean
+  readonly basePort: number
+  readonly portIncrement: number
+}
+
+/** The instance on the worker's own GPU; a single one serves all workers. */
+function portOf(context: PlanContext, { perGpu, basePort, portIncrement }: PerGpu, gpu: PlannedGpu): string {
+  return String(basePort + (perGpu ? gpu.index : 0) * portIncrement + context.portOffset)
+}
+
+/** Workers put it into a URL as it is. */
+function hostOf(context: PlanContext, listen: string): string {
+  const address = reachableAddress(bindAddress(listen, context.target))
+  return address.includes(':') ? `[${address}]` : address
 }
