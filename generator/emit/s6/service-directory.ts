@@ -75,15 +75,23 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
   return `${lines.join('\n')}\n`
 }
 
-/** Environment first, then the user, then the program: a secret's file is readable by root alone. */
+/**
+ * Environment first, then the user, then the program: a secret's file is readable by root alone. Each program is looked
+ * for on the PATH of the one before it: where the user sets another, the tools are still those of the machine, and a
+ * `nice` that changes nothing finds the user's program on the user's path.
+ */
 function execChain(plan: Plan, service: PlannedService): string {
   const { sharedDirectory, own } = splitEnvironment(plan, service)
+  const setsPath = [service.environment, service.secretEnvironment].some((names) => Object.hasOwn(names, 'PATH'))
+  const tool = (name: string): string => (setsPath ? `"$(command -v ${name})"` : name)
+  const envdir = `${tool('s6-envdir')} -fL`
   const secrets = Object.keys(service.secretEnvironment).length > 0
   const chain = [
-    ...(sharedDirectory === null ? [] : [`s6-envdir -fL ${shellWord(sharedDirectory)}`]),
-    ...(Object.keys(own).length > 0 ? ['s6-envdir -fL "$service_directory/env"'] : []),
-    ...(secrets ? [`s6-envdir -fL ${shellWord(`${plan.paths.run}/env/${service.name}`)}`] : []),
-    ...(service.user === null || plan.target === 'local' ? [] : [`s6-setuidgid ${shellWord(service.user)}`]),
+    ...(sharedDirectory === null ? [] : [`${envdir} ${shellWord(sharedDirectory)}`]),
+    ...(Object.keys(own).length > 0 ? [`${envdir} "$service_directory/env"`] : []),
+    ...(secrets ? [`${envdir} ${shellWord(`${plan.paths.run}/env/${service.name}`)}`] : []),
+    ...(service.user === null || plan.target === 'local' ? [] : [`${tool('s6-setuidgid')} ${shellWord(service.user)}`]),
+    ...(setsPath ? [`${tool('nice')} -n 0 --`] : []),
     shellCommand(service.command),
   ]
   return chain.join(' \\\n  ')
