@@ -92,13 +92,14 @@ for (const { from, to } of SCENARIOS) {
 
   test(`a run from ${from ?? 'nothing'} to ${to} that dies, whose successor dies too, is completed by the third`, () => {
     const other = smallTree(to === 'A' ? 'B' : 'A')
-    for (let at = 0, isOver = false; !isOver; at += 3) {
-      const parent = prepare(from, smallTree)
-      const out = `${parent}/out`
-      isOver = !dies(out, after, at)
-      for (let second = 4; second < 60; second += 17) dies(out, other, second)
-      completes(parent, after)
-    }
+    for (const third of [after, before ?? []])
+      for (let at = 0, isOver = false; !isOver; at += 3) {
+        const parent = prepare(from, smallTree)
+        const out = `${parent}/out`
+        isOver = !dies(out, after, at)
+        for (let second = 4; second < 60; second += 17) dies(out, other, second)
+        completes(parent, third)
+      }
   })
 
   test(`a run from ${from ?? 'nothing'} to ${to} in which any call finds the disk full says so and can be repeated`, () => {
@@ -195,7 +196,12 @@ test(`${KILLS} kills at random moments (KILL_SEED=${SEED}) leave the old tree, t
     const scenario = kill % SCENARIOS.length
     const { from, to } = SCENARIOS[scenario]!
     const parent = prepare(from, bigTree)
-    await runChild(child, `${parent}/out`, to, HEAD_START_MS / 2 + random() * (durationsMs[scenario]! + HEAD_START_MS))
+    await runChild(
+      child,
+      `${parent}/out`,
+      to,
+      HEAD_START_MS / 2 + random() * (durationsMs[scenario]! * 1.25 + HEAD_START_MS),
+    )
     const outcome = outcomeAfterKill(`${parent}/out`, from && bigTree(from), bigTree(to))
     outcomes[outcome] = outcomes[outcome]! + 1
     completes(parent, kill % 2 === 0 ? bigTree(to) : bigTree('B'))
