@@ -1,7 +1,7 @@
 /** The shell library of the run and finish scripts, under a real s6-svscan: pauses, budgets, leftovers, signals. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import type { PlannedService } from '../../schema/plan.ts'
 import { localPlan, plannedService, until, writeLocalTree } from '../runtime/local-tree.ts'
@@ -137,6 +137,30 @@ test('SIGINT stops a service also where the machine was started with it ignored'
     },
     starter,
   )
+})
+
+/** Says farewell while an s6-rc with these arguments runs (a shell of that name); gives the orders for the sidecar. */
+async function farewellDuring(options: readonly string[]): Promise<string> {
+  const directory = temporaryDirectory()
+  copyFileSync('/bin/sh', `${directory}/s6-rc`)
+  writeFileSync(`${directory}/s6-svc`, '#!/bin/sh\necho "$*"\n', { mode: 0o755 })
+  const transaction = spawn(`${directory}/s6-rc`, ['-c', 'echo; read -r _', ...options], { stdio: 'pipe' })
+  await new Promise((resolve) => transaction.stdout.once('data', resolve))
+  const script = '. rootfs/usr/lib/machinegen/service.sh; farewell /run/service/sidecar || :'
+  const env = { ...process.env, PATH: `${directory}:${process.env.PATH}` }
+  const ended = new Promise((resolve) => transaction.once('exit', resolve))
+  try {
+    return execFileSync('sh', ['-c', script], { env, encoding: 'utf8' }).trim()
+  } finally {
+    transaction.stdin.end()
+    await ended
+  }
+}
+
+test('a stop of everything is announced to the sidecar, a stop of one GPU is not', async () => {
+  assert.equal(await farewellDuring(['-v2', '-bda', 'change']), '-1 /run/service/sidecar')
+  assert.equal(await farewellDuring(['-d', 'change', 'gpu0']), '')
+  assert.equal(await farewellDuring(['-v2', '-d', 'change', 'automatic1111']), '')
 })
 
 /** Words of a process, or null where there is none; one that nobody has waited for is none. */

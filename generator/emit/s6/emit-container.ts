@@ -2,6 +2,7 @@ import type { Plan, PlannedService } from '../../../schema/plan.ts'
 import type { Artifact } from '../../artifact.ts'
 import { bundleLayout } from '../../plan/overlay.ts'
 import { execlineCommand } from '../quote/execline.ts'
+import { shellWord } from '../quote/shell.ts'
 import { loggerScript, type ServiceFile, serviceFiles } from './service-directory.ts'
 
 const PROFILE = 'etc/s6-overlay'
@@ -85,12 +86,13 @@ function setupDirectories(plan: Plan): Artifact[] {
 /** Depends on all services, so that its `down` is the first thing of a stop: the sidecar says goodbye in time. */
 function farewell(plan: Plan): Artifact[] {
   const directory = `${SOURCES}/farewell`
-  const sidecar = execlineCommand([`${plan.paths.services}/sidecar`])
+  const library = shellWord(`${plan.paths.library}/service.sh`)
+  const sidecar = shellWord(`${plan.paths.services}/sidecar`)
   return [
     line(`${directory}/type`, 'oneshot'),
     line(`${directory}/up`, 'true'),
     // A sidecar that is down just now must not keep the machine up.
-    line(`${directory}/down`, `foreground { s6-svc -1 ${sidecar} } true`),
+    line(`${directory}/down`, execlineCommand(['sh', '-c', `. ${library}; farewell ${sidecar} || :`])),
     line(`${directory}/timeout-up`, FAREWELL_TIMEOUT_MS),
     line(`${directory}/timeout-down`, FAREWELL_TIMEOUT_MS),
     ...names(`${directory}/dependencies.d`, ['base', ...plan.services.map((service) => service.name)]),

@@ -137,11 +137,14 @@ export function loggerScript(plan: Plan, service: PlannedService, marker: string
   const rotation = `n${service.logs.maxFiles} s${Math.max(4096, Math.min(service.logs.maxSizeBytes, 268_435_455))}`
   const access = accessLog(plan, service)
   const script = [rotation, ...access.script, `T ${directory}${forward}`].join(' ')
+  const directories = [directory, ...access.directories]
+  const locks = directories.map((path) => `${path}/lock`)
   const lines = [
     '#!/bin/sh',
     `# ${marker}`,
-    `mkdir -p ${[directory, ...access.directories].join(' ')} && exec s6-log -- ${script}`,
-    `echo "cannot keep the log of ${service.name}: "${directory}" cannot be written" >&2`,
+    // Where s6-log cannot lock a directory it ends, again and again, and the full pipe would stop the service.
+    `mkdir -p ${directories.join(' ')} && touch ${locks.join(' ')} && exec s6-log -- ${script}`,
+    `echo ${shellWord(`cannot keep the log of ${service.name}: "${service.logs.directory}" cannot be written`)} >&2`,
     `exec s6-log -- 1`,
   ]
   return `${lines.join('\n')}\n`

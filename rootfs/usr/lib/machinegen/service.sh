@@ -1,4 +1,4 @@
-# Functions that the run and finish scripts of every service share; sourced by a POSIX shell in the service directory.
+# Functions that the scripts of all services share; sourced by a POSIX shell, by run and finish in the service directory.
 # Waiting happens here, in the supervised process, so that a stop ends it at once.
 
 # begin NAME RUN_DIRECTORY: notes the process for finish (s6 older than 2.13 does not tell its group) and for
@@ -164,4 +164,21 @@ give_up_after() {
   code=$?
   [ $code = 125 ] && : >given-up
   exit $code
+}
+
+# farewell SIDECAR_DIRECTORY: tells the sidecar that the machine stops. What depends on all services is also taken down
+# by `s6-rc -d change gpu0`; it is a stop only where s6-rc takes down all.
+farewell() {
+  everything=unknown
+  for process in /proc/[0-9]*; do
+    { read -r name <"$process/comm"; } 2>/dev/null && [ "$name" = s6-rc ] || continue
+    [ $everything = yes ] || everything=no
+    for word in $(tr '\0' ' ' 2>/dev/null <"$process/cmdline"); do
+      case $word in
+        change) break ;;
+        -*a*) everything=yes ;;
+      esac
+    done
+  done
+  [ $everything = no ] || s6-svc -1 "$1"
 }
