@@ -74,12 +74,24 @@ function reportCycle(
   waitsFor: ReadonlyMap<string, readonly string[]>,
   report: (finding: Finding) => void,
 ): void {
-  const cycle = findCycle([...waitsFor.keys()], (name) => waitsFor.get(name) ?? [])
-  if (cycle === null) return
-  const keyOf = (name: string) => drafts.find((draft) => draft.service.name === name)?.service.key ?? name
-  const keys = [...new Set(cycle.map(keyOf))]
+  const nodes = new Set(waitsFor.keys())
+  for (;;) {
+    const cycle = findCycle([...nodes], (name) => (waitsFor.get(name) ?? []).filter((next) => nodes.has(next)))
+    if (cycle === null) return
+    report(cycleFinding(drafts, cycle))
+    // Further cycles through the same services would say the same again; those of other instances of theirs do.
+    for (const { service } of drafts)
+      if (cycle.some((name) => keyIn(drafts, name) === service.key)) nodes.delete(service.name)
+  }
+}
+
+const keyIn = (drafts: readonly ServiceDraft[], name: string): string =>
+  drafts.find((draft) => draft.service.name === name)?.service.key ?? name
+
+function cycleFinding(drafts: readonly ServiceDraft[], cycle: readonly string[]): Finding {
+  const keys = [...new Set(cycle.map((name) => keyIn(drafts, name)))]
   const first = keys[0] ?? ''
-  report({
+  return {
     code: 'DEPENDENCY_CYCLE',
     severity: 'error',
     pointer: ['services', first, 'dependsOn'].reduce<string>(childPointer, ''),
@@ -88,7 +100,7 @@ function reportCycle(
       pointer: ['services', key, 'dependsOn'].reduce<string>(childPointer, ''),
       message: `"${key}" waits here`,
     })),
-  })
+  }
 }
 
 /** One cycle of a graph as the nodes on it, or `null`. */

@@ -46,7 +46,7 @@ export function checkGpuMemory(
   report: (finding: Finding) => void,
 ): void {
   const warned = new Set<string>()
-  for (const gpu of gpus) {
+  for (const gpu of gpus.filter((one) => !one.mock)) {
     const claims = drafts.filter((draft) => draft.memory?.gpus.includes(gpu.index))
     const bytes = claims.reduce((sum, draft) => sum + (draft.memory?.bytes ?? 0), 0)
     const [first, ...others] = claims

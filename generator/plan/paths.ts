@@ -9,7 +9,12 @@ export type PathOptions =
 /** The paths of a machine on a target, absolute and without a slash at the end. */
 export function planPaths(paths: Machine['paths'], options: PathOptions): MachinePaths {
   const workspace = options.target === 'container' ? cleanPath(paths.workspace) : `${options.stateDirectory}/workspace`
-  const inWorkspace = (path: string) => placePath(path, paths.workspace, workspace)
+  const inWorkspace = (path: string) => {
+    const placed = placePath(path, paths.workspace, workspace)
+    const isInside = placed === workspace || placed.startsWith(`${workspace}/`)
+    // A trial on a laptop writes nothing outside its state directory.
+    return options.target === 'container' || isInside ? placed : `${options.stateDirectory}/outside${placed}`
+  }
   const shared = inWorkspace(paths.shared)
   const logs = inWorkspace(paths.logs)
   const state = `${workspace}/.machine`

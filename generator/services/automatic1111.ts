@@ -26,6 +26,8 @@ export const automatic1111: ServiceKind<'automatic1111'> = {
     '--ui-config-file',
     '--styles-file',
     '--autolaunch',
+    '--tls-keyfile',
+    '--tls-certfile',
   ],
   ownedVariables: [...PINNING_VARIABLES, 'COMMANDLINE_ARGS'],
   expand: (context) => {

@@ -50,6 +50,9 @@ export const comfyui: ServiceKind<'comfyui'> = {
 /** GET routes that answer 200 without parameters (ComfyUI, server.py). */
 const SERVED_PATHS = ['/system_stats', '/queue', '/prompt', '/features', '/object_info', '/history', '/']
 
+/** ComfyUI ends at once where one of these stands beside `--cpu` (argparse, mutually exclusive); a mock GPU has no VRAM. */
+const NOT_WITH_CPU = new Set(['--gpu-only', '--highvram', '--normalvram', '--lowvram', '--novram'])
+
 function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, probe: Probe): ServiceDraft {
   const name = `comfyui-gpu${gpu.index}`
   const home = `${context.paths.workspace}/comfyui_gpu${gpu.index}`
@@ -60,7 +63,10 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
     ...pinToGpu(gpu),
     PYTHONUNBUFFERED: '1',
   })
-  const flags = comfyuiFlags(context, gpu, home, listen, port)
+  const flags = [
+    ...comfyuiFlags(context, gpu, home, listen, port),
+    ...settings.args.filter((argument) => !gpu.mock || !NOT_WITH_CPU.has(argument)),
+  ]
   const program = settings.command ?? [settings.python, 'main.py']
   return {
     service: {
@@ -70,8 +76,8 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
       gpu: gpu.index,
       kind: 'longrun',
       ...simulated(context, 'comfyui', name, gpu, {
-        command: [...program, ...flags, ...settings.args],
-        flags: [...flags, ...settings.args],
+        command: [...program, ...flags],
+        flags,
         workingDirectory: install,
         requiredFiles: settings.command === undefined ? [`${install}/main.py`] : [],
         environment: environment.environment,

@@ -1,4 +1,4 @@
-import type { Ollama } from '../../schema/machine.ts'
+import type { Custom, Ollama } from '../../schema/machine.ts'
 import { bindAddress, hostAndPort, reachableAddress } from '../plan/addresses.ts'
 import { sizeBytes } from '../plan/quantities.ts'
 import { pinToGpus, selectGpus } from './gpu-instances.ts'
@@ -96,12 +96,19 @@ function draftOllama(context: PlanContext, settings: Ollama): ServiceDraft {
 
 /** What Ollama leaves free on each GPU: the most that the others declare on one of its own. */
 function overheadFor(context: PlanContext, gpus: readonly number[]): Record<string, string> {
-  const { comfyui, automatic1111 } = context.settings.services
-  const others = [comfyui, automatic1111].filter((service) => service?.enabled && service.gpuMemory !== undefined)
+  const others = Object.entries(context.settings.services).filter(([key]) => key !== 'ollama')
   const onGpu = (gpu: number) =>
-    others
-      .filter((service) => service?.perGpu === true || gpu === 0)
-      .reduce((sum, service) => sum + sizeBytes(service?.gpuMemory ?? '0B'), 0)
+    others.reduce((sum, [key, service]) => sum + memoryOn(gpu, key, service as Declares), 0)
   const bytes = Math.max(0, ...gpus.map(onGpu))
   return bytes === 0 ? {} : { OLLAMA_GPU_OVERHEAD: String(bytes) }
+}
+
+/** What a service other than Ollama may say of GPU memory: built-in ones lack `gpus`, and some lack all of it. */
+type Declares = Partial<Pick<Custom, 'enabled' | 'perGpu' | 'gpus' | 'gpuMemory'>>
+
+/** Bytes that a service declares on one GPU. A single built-in one is on GPU 0, a single custom one on all it names. */
+function memoryOn(gpu: number, key: string, { enabled, perGpu, gpus, gpuMemory }: Declares): number {
+  if (enabled !== true || gpuMemory === undefined) return 0
+  const single = key === 'comfyui' || key === 'automatic1111' ? [0] : (gpus ?? [])
+  return perGpu === true || single.length === 0 || single.includes(gpu) ? sizeBytes(gpuMemory) : 0
 }

@@ -68,7 +68,7 @@ function inexpressible(text: string): Problem | null {
 function formatProblem(text: string, pointer: Pointer): Problem | null {
   const node = schemaAt(pointerKeys(pointer))
   if (node === null) return null
-  if (node['x-machinegen-path'] !== undefined) return pathProblem(text)
+  if (node['x-machinegen-path'] !== undefined) return pathProblem(text, pointer)
   if (/\/command\/0$/.test(pointer) && text === '') return { code: 'INVALID_VALUE', why: 'it names no program' }
   switch (node.$ref) {
     case '#/$defs/address':
@@ -103,8 +103,9 @@ function urlPathProblem(text: string): Problem | null {
   return text.includes('//') ? invalid('a path may not have "//" in it') : null
 }
 
-function pathProblem(text: string): Problem | null {
+function pathProblem(text: string, pointer: Pointer): Problem | null {
   if (text.split('/').includes('..')) return { code: 'PATH_TRAVERSAL', why: 'a path may not have ".." in it' }
+  if (pointer.startsWith('/paths/') && /^\/[/.]*$/.test(text)) return invalid('it is the root of the file system')
   const character = text.match(UNSAFE_IN_PATH)?.[0]
   if (character === undefined) return null
   return { code: 'UNSAFE_VALUE', why: `a path may not have ${JSON.stringify(character)} in it` }

@@ -188,6 +188,12 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     `${HEAD}services:\n  nginx: { healthEndpoint: /-/proxy }\n`,
     ['ROUTE_CONFLICT 3:28'],
   ],
+  [
+    'every cycle',
+    `${HEAD}services:\n  a: { command: [a], dependsOn: [b] }\n  b: { command: [b], dependsOn: [a] }\n  c: { command: [c], dependsOn: [d], perGpu: true }\n  d: { command: [d], dependsOn: [c], perGpu: true }\n`,
+    ['DEPENDENCY_CYCLE 3:33', 'DEPENDENCY_CYCLE 5:33'],
+  ],
+  ['a workspace that is everything', `${HEAD}services: {}\npaths: { workspace: / }\n`, ['INVALID_VALUE 3:21']],
   ['two missing keys', 'paths: {}\n', ['MISSING_KEY 1:1', 'MISSING_KEY 1:1']],
   ['two flags in one argument', `${HEAD}services:\n  comfyui: { args: ["--port 80"] }\n`, ['OWNED_FLAG 3:21']],
   [
