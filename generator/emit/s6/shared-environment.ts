@@ -16,16 +16,37 @@ export interface SplitEnvironment {
  * GPU, and those ten are what one looks for in its `env/`.
  */
 export function splitEnvironment(plan: Plan, service: PlannedService): SplitEnvironment {
-  const siblings = plan.services.filter(({ key }) => key === service.key)
-  const entries = Object.entries(service.environment)
-  const isShared = ([name, value]: [string, string]) =>
-    siblings.length > 1 && siblings.every(({ environment }) => environment[name] === value)
-  const shared = entries.filter(isShared)
-  return {
-    sharedDirectory: shared.length === 0 ? null : `${plan.paths.config}/env/${service.key}`,
-    shared: Object.fromEntries(shared),
-    own: Object.fromEntries(entries.filter((entry) => !isShared(entry))),
+  const alike = sharedNames(plan).get(service.key) ?? new Set()
+  const shared: Record<string, string> = {}
+  const own: Record<string, string> = {}
+  for (const [name, value] of Object.entries(service.environment)) {
+    if (alike.has(name)) shared[name] = value
+    else own[name] = value
   }
+  return { sharedDirectory: alike.size === 0 ? null : `${plan.paths.config}/env/${service.key}`, shared, own }
+}
+
+/** Of the plan at hand: every service asks for it, and comparing all instances for each would be quadratic. */
+const namesOfPlan = new WeakMap<Plan, ReadonlyMap<string, ReadonlySet<string>>>()
+
+/** By the key of a service: the variables that all of its instances have, with one value. */
+function sharedNames(plan: Plan): ReadonlyMap<string, ReadonlySet<string>> {
+  const known = namesOfPlan.get(plan)
+  if (known !== undefined) return known
+  const names = new Map<string, Set<string>>()
+  const firstOfKey = new Map<string, PlannedService>()
+  for (const service of plan.services) {
+    const first = firstOfKey.get(service.key)
+    if (first === undefined) {
+      firstOfKey.set(service.key, service)
+      continue
+    }
+    const alike = names.get(service.key) ?? new Set(Object.keys(first.environment))
+    for (const name of alike) if (service.environment[name] !== first.environment[name]) alike.delete(name)
+    names.set(service.key, alike)
+  }
+  namesOfPlan.set(plan, names)
+  return names
 }
 
 /** The files of all shared directories, for both targets. */
