@@ -139,6 +139,27 @@ test('SIGINT stops a service also where the machine was started with it ignored'
   )
 })
 
+test('programs in sbin are found where PATH lacks it', async () => {
+  const service = plannedService({ name: 'shows', command: ['sh', '-c', 'echo "PATH=$PATH"; exec sleep 1000'] })
+  const starter = ['env', 'PATH=/usr/bin:/bin']
+  await withServices(
+    [service],
+    (supervised) =>
+      until('it says its PATH', 10_000, () => /PATH=\S+/.exec(logOrNothing(supervised))).then(([path]) => {
+        assert.equal(path, 'PATH=/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin')
+      }),
+    starter,
+  )
+})
+
+function logOrNothing({ logOf }: Supervised): string {
+  try {
+    return logOf('shows')
+  } catch {
+    return ''
+  }
+}
+
 /** Says farewell while an s6-rc with these arguments runs (a shell of that name); gives the orders for the sidecar. */
 async function farewellDuring(options: readonly string[]): Promise<string> {
   const directory = temporaryDirectory()

@@ -7,6 +7,8 @@ begin() {
   service_name=$1
   run_directory=$2
   service_directory=$PWD
+  # nginx lives in one of these, which the PATH of an image, or of a user, may lack.
+  case :$PATH: in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin ;; esac
   heed_interrupts
   trap 'quiet; exit 130' INT
   trap 'quiet; exit 131' QUIT
