@@ -12,6 +12,7 @@ import { checkValues } from './validate/check-values.ts'
 import { hideSecrets } from './validate/hide-secrets.ts'
 import { locate, type Origins } from './validate/locate.ts'
 import { treatmentOf } from './validate/schema-walk.ts'
+import { holdsFor } from './validate/sketch.ts'
 
 /** All that a render depends on. Nothing else is read: no clock, no file, no `process.env`. */
 export interface CompileInput {
@@ -70,12 +71,21 @@ export function compile(input: CompileInput): Compilation {
   if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
   const shape = checkShape(loaded.value, loaded.origins, loaded.unresolved)
   found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins, loaded.unresolved))
-  if (shape.settings === null) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
   const semantic = new Map<string, Diagnostic>()
-  const { plan, literalSecrets, provenance } = buildPlan(shape.settings, planOptions(input), (finding) =>
+  const note = (finding: Finding): void => {
     // Each instance of a service finds the same.
-    semantic.set(`${finding.code} ${finding.pointer} ${finding.message}`, placed(finding, loaded.origins)),
-  )
+    semantic.set(`${finding.code} ${finding.pointer} ${finding.message}`, placed(finding, loaded.origins))
+  }
+  const { settings, sketch } = shape
+  if (settings === null) {
+    if (sketch !== null) {
+      buildPlan(sketch.settings, planOptions(input), (finding) => {
+        if (holdsFor(sketch, finding, loaded.origins)) note(finding)
+      })
+    }
+    return { plan: null, diagnostics: sortDiagnostics([...found, ...semantic.values()]), ...unfinished }
+  }
+  const { plan, literalSecrets, provenance } = buildPlan(settings, planOptions(input), note)
   found.push(...semantic.values())
   const diagnostics = sortDiagnostics(found)
   if (hasError(found)) return { ...unfinished, plan, diagnostics, provenance }

@@ -8,11 +8,14 @@ import { locate, type Origins } from './locate.ts'
 import { retypeInterpolated } from './retype-interpolated.ts'
 import { machineSchema, resolveNode, schemaAt } from './schema-walk.ts'
 import { mayBeSecret } from './secret-places.ts'
+import { type Sketch, sketchOf } from './sketch.ts'
 
 export interface ShapeResult {
   /** The document with every default filled in; `null` when its shape is wrong. */
   readonly settings: Machine | null
   readonly diagnostics: Diagnostic[]
+  /** Where `settings` is `null`: what is right of the document, so that one mistake does not hide the others. */
+  readonly sketch: Sketch | null
 }
 
 const BUILT_IN_SERVICES = Object.keys(schemaAt(['services'])?.properties ?? {})
@@ -24,24 +27,25 @@ const BUILT_IN_SERVICES = Object.keys(schemaAt(['services'])?.properties ?? {})
 export function checkShape(document: JsonObject, origins: Origins, unresolved: ReadonlySet<Pointer>): ShapeResult {
   const settings = structuredClone(document)
   retypeInterpolated(settings, origins)
-  if (validateMachine(settings)) return { settings: settings as unknown as Machine, diagnostics: [] }
+  const retyped = structuredClone(settings)
+  if (validateMachine(settings)) return { settings: settings as unknown as Machine, diagnostics: [], sketch: null }
   const findings = new Map<Pointer, Diagnostic>()
   for (const error of relevantErrors(validateMachine.errors ?? [])) {
     const finding = describe(error, document, origins)
     if (!findings.has(finding.pointer) && !unresolved.has(finding.pointer))
       findings.set(finding.pointer, finding.diagnostic)
   }
-  return { settings: null, diagnostics: [...findings.values()] }
+  return { settings: null, diagnostics: [...findings.values()], sketch: sketchOf(retyped, unresolved) }
 }
 
 /** Of an alternative only the summary is kept: its branches contradict one another. */
 function relevantErrors(errors: readonly SchemaError[]): SchemaError[] {
-  const alternatives = errors.filter((error) => error.keyword === 'oneOf').map((error) => error.instancePath)
+  const alternatives = new Set(errors.filter(({ keyword }) => keyword === 'oneOf').map((error) => error.instancePath))
   return errors.filter(
     (error) =>
       // What is wrong with a key is summed up by an error of its own.
       (error.propertyName === undefined || error.keyword === 'propertyNames') &&
-      (error.keyword === 'oneOf' || !alternatives.includes(error.instancePath)),
+      (error.keyword === 'oneOf' || !alternatives.has(error.instancePath)),
   )
 }
 

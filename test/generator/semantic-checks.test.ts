@@ -246,6 +246,39 @@ test('all findings of a machine file are reported at once, in the order of the f
   assert.deepEqual(findings(text).map(brief), ['BAD_NAME 1:16', 'UNKNOWN_KEY 3:14', 'WRONG_TYPE 4:18'])
 })
 
+test('a mistake in the shape hides none in the meaning, and makes none up', () => {
+  const cases: readonly (readonly [string, readonly string[]])[] = [
+    ['{ comfyui: { basePort: 8188, nope: 1 }, ollama: { port: 8188 } }', ['UNKNOWN_KEY', 'PORT_CONFLICT']],
+    ['{ comfyui: { basePrt: 9000 }, ollama: { port: 8188 } }', ['UNKNOWN_KEY']],
+    ['{ comfyui: { basePort: "x" }, ollama: { port: 8188 } }', ['WRONG_TYPE']],
+    ['{ comfyui: { args: [--port, 1, --fast] } }', ['WRONG_TYPE']],
+    ['{ comfyui: { args: [--port], env: [] } }', ['OWNED_FLAG', 'WRONG_TYPE']],
+    ['{ comfiui: {}, a: { command: [a], dependsOn: [comfyui] } }', ['UNKNOWN_SERVICE']],
+    [
+      '{ s6x: { command: [a] }, a: { command: [a], gpus: [9], nope: 1 } }',
+      ['RESERVED_NAME', 'GPU_OUT_OF_RANGE', 'UNKNOWN_KEY'],
+    ],
+    [
+      '{ a: { command: [a], dependsOn: [b] }, b: { command: [a], dependsOn: [a], nope: 1 } }',
+      ['DEPENDENCY_CYCLE', 'UNKNOWN_KEY'],
+    ],
+    ['{ nginx: { tls: { key: /k } }, ollama: { port: 80 } }', ['MISSING_KEY']],
+    ['{ nginx: { tls: { key: /k }, port: 80 }, ollama: { port: 80 } }', ['MISSING_KEY', 'PORT_CONFLICT']],
+  ]
+  for (const [services, expected] of cases) {
+    const codes = findings(`${HEAD}services: ${services}\n`).map(({ code }) => code)
+    assert.deepEqual(codes, expected, services)
+  }
+})
+
+test('what is wrong with the GPUs leaves nothing to say about those who use them', () => {
+  const text = 'machine: { id: m, gpu: { count: two } }\nservices: { ollama: { gpus: [1] } }\n'
+  assert.deepEqual(
+    findings(text).map(({ code }) => code),
+    ['INVALID_VALUE'],
+  )
+})
+
 test('the plan document of the originals compiles unchanged, with exactly its three warnings', async () => {
   const { readFileSync } = await import('node:fs')
   const text = readFileSync('test/golden/plan-config/machine.json', 'utf8')
