@@ -1,6 +1,10 @@
+/** `::` in any of its spellings: `::0`, `0:0:0:0:0:0:0:0`. */
+const ANY_V6 = /^[0:]*:[0:]*$/
+
 /** The address that a service binds on this target: a laptop does not offer its test machine to the network. */
 export function bindAddress(listen: string, target: 'container' | 'local'): string {
-  const address = listen.replace(/^\[|\]$/g, '')
+  const given = listen.replace(/^\[|\]$/g, '')
+  const address = ANY_V6.test(given) ? '::' : given
   if (target !== 'local') return address
   return address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
 }

@@ -18,6 +18,8 @@ export function backoffDelaysMs(budget: RestartBudget): number[] {
     delays.push(delay)
     if (pause >= budget.backoff.maxMs) break
   }
+  // The last one holds for all further deaths: it need not stand there a thousand times.
+  while (delays.length > 1 && delays.at(-1) === delays.at(-2)) delays.pop()
   return delays
 }
 

@@ -8,9 +8,11 @@ const page = readFileSync('docs/troubleshooting.md', 'utf8')
 /** Headings that look like a code: other sections are sentences. */
 const documented = [...page.matchAll(/^### ([A-Z0-9_]+)$/gm)].map(([, code = '']) => code)
 
-const sources = readdirSync('generator', { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts') && !file.startsWith('generated') && !file.endsWith('diagnostics/codes.ts'))
-  .map((file) => readFileSync(`generator/${file}`, 'utf8'))
+const sources = ['generator', 'schema'].flatMap((folder) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.startsWith('generated') && !file.endsWith('diagnostics/codes.ts'))
+    .map((file) => readFileSync(`${folder}/${file}`, 'utf8')),
+)
 
 test('every code has one section in docs/troubleshooting.md', () => {
   for (const code of DIAGNOSTIC_CODES) {
