@@ -12,11 +12,13 @@ export const SUPERVISOR_PAUSE_MS = 1000
  */
 export function backoffDelaysMs(budget: RestartBudget): number[] {
   const delays = [0]
+  // Grown step by step: no pause at all stays none, where a power of the factor would be infinite.
+  let pause = budget.backoff.initialMs
   for (let deaths = 1; deaths < budget.maxAttempts; deaths += 1) {
-    const pause = budget.backoff.initialMs * budget.backoff.factor ** (deaths - 1)
     const delay = Math.max(0, Math.round(Math.min(pause, budget.backoff.maxMs) - SUPERVISOR_PAUSE_MS))
     delays.push(delay)
     if (pause >= budget.backoff.maxMs) break
+    pause *= budget.backoff.factor
   }
   // The last one holds for all further deaths: it need not stand there a thousand times.
   while (delays.length > 1 && delays.at(-1) === delays.at(-2)) delays.pop()
