@@ -31,8 +31,8 @@ function writeAll(descriptor: 1 | 2, text: string): void {
       written += writeSync(descriptor, bytes, written)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // Nobody reads on: there is nobody to tell either.
-      if (code === 'EPIPE') return
+      // Nobody reads on, or the terminal was closed: there is nobody to tell either.
+      if (code === 'EPIPE' || code === 'EIO') return
       if (code !== 'EAGAIN') throw error
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_RETRY_MS)
     }

@@ -43,23 +43,37 @@ test('up refuses a machine with errors before it starts anything', async () => {
 
 const testWithS6 = hasS6 ? test : test.skip
 
+async function answers(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/system_stats`)).ok
+  } catch {
+    return false
+  }
+}
+
 testWithS6('up renders into ./.machine/<id>, runs the machine, and ends with it on Ctrl-C', async () => {
   const { cwd, port } = await machine()
   const { child, output, ended } = startMachinegen(['up', '--simulate'], { cwd })
   try {
     await waitFor('the machine', () => output.stdout.includes('all ready'), 60_000)
-    const answer = await fetch(`http://127.0.0.1:${port}/system_stats`)
-    assert.is(answer.status, 200)
+    assert.ok(await answers(port))
     assert.ok(existsSync(join(cwd, '.machine/m1/config/plan.json')))
   } finally {
     child.kill('SIGINT')
   }
   assert.is(await ended, 0, output.stderr)
-  const left = await fetch(`http://127.0.0.1:${port}/system_stats`).then(
-    () => 'answers',
-    () => 'gone',
-  )
-  assert.is(left, 'gone')
+  assert.not(await answers(port))
+})
+
+testWithS6('up stops the machine also when its terminal is gone', async () => {
+  const { cwd, port } = await machine()
+  const { child, output, ended } = startMachinegen(['up', '--simulate', '--state-dir', 'state'], { cwd })
+  await waitFor('the machine', () => output.stdout.includes('all ready'), 60_000)
+  child.stdout.destroy()
+  child.stderr.destroy()
+  child.kill('SIGHUP')
+  assert.is(await ended, 0)
+  assert.not(await answers(port))
 })
 
 test.run()

@@ -18,6 +18,7 @@ export async function run({ words, values }: Invocation<'up'>, host: Host): Prom
   const { conflicts } = applyTree({ outputDirectory: plan.paths.root, artifacts })
   for (const { message, hint } of conflicts) host.say(complaint(message, hint))
   if (conflicts.length > 0) return EXIT.findings
+  surviveClosedTerminal()
   return runLocalMachine({
     planFile,
     output: process.stdout.isTTY ? 'terminal' : 'lines',
@@ -25,6 +26,11 @@ export async function run({ words, values }: Invocation<'up'>, host: Host): Prom
     stderr: process.stderr,
     environment: host.environment,
   })
+}
+
+/** A terminal that was closed takes no more text; the machine must be stopped all the same. */
+function surviveClosedTerminal(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 }
 
 /** A tree must not change under a machine that still runs from it. */
