@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import type { Diagnostic } from '../diagnostics/diagnostic.ts'
 import { childPointer, type JsonValue, type Pointer, pointerKeys } from '../load/origin.ts'
 import { durationMs, sizeBytes } from '../plan/quantities.ts'
@@ -91,7 +90,7 @@ const invalid = (why: string): Problem => ({ code: 'INVALID_VALUE', why })
 
 function addressProblem(text: string): Problem | null {
   const isBracketed = text.startsWith('[') && text.endsWith(']')
-  const version = isIP(isBracketed ? text.slice(1, -1) : text)
+  const version = process.getBuiltinModule('node:net').isIP(isBracketed ? text.slice(1, -1) : text)
   if (text === 'localhost' || version === 6 || (version === 4 && !isBracketed)) return null
   return invalid('it is no IP address')
 }

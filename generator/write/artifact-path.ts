@@ -5,6 +5,8 @@ export const STATE_DIRECTORY = '.machinegen'
 
 /** Why `path` cannot be the path of an artifact; `undefined` where it can. */
 export function pathProblem(path: string): string | undefined {
+  // no path of a real tree comes further
+  if (!/^\/|\0|(?:^|\/)\.{0,2}(?:\/|$)|(?:^|\/)\.machinegen/.test(path)) return undefined
   if (path === '') return 'it is empty'
   if (path.startsWith('/')) return 'it is absolute'
   if (path.includes('\0')) return 'it contains a NUL'

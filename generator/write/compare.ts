@@ -1,5 +1,5 @@
 import type { Artifact } from '../artifact.ts'
-import { byCodeUnits, directoriesAbove, directoryOf, isTemporary, pathProblem } from './artifact-path.ts'
+import { byCodeUnits, directoryOf, isTemporary, pathProblem } from './artifact-path.ts'
 import type { Disk, FileOnDisk } from './disk.ts'
 import { type FileRecord, type Journal, type Manifest, sha256 } from './manifest.ts'
 import { writeError } from './write-error.ts'
@@ -60,13 +60,12 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
     if (other !== undefined) throw writeError('BAD_ARTIFACT', path, `both "${other}" and "${source}" make it`)
     sources.set(path, source)
   }
-  for (const path of sources.keys()) {
-    const file = directoriesAbove(path).find((directory) => sources.has(directory))
-    if (file !== undefined) throw writeError('BAD_ARTIFACT', path, `"${file}" is a file`)
+  const wanted = artifacts.map(({ path, mode, content }) => ({ path, mode, content: asBuffer(content) }))
+  for (const directory of neededDirectories(wanted)) {
+    const below = sources.has(directory) && wanted.find(({ path }) => path.startsWith(`${directory}/`))
+    if (below) throw writeError('BAD_ARTIFACT', below.path, `"${directory}" is a file`)
   }
-  return artifacts
-    .map(({ path, mode, content }) => ({ path, mode, content: asBuffer(content) }))
-    .sort((a, b) => byCodeUnits(a.path, b.path))
+  return wanted.sort((a, b) => byCodeUnits(a.path, b.path))
 }
 
 function asBuffer(content: string | Uint8Array): Buffer {
@@ -181,7 +180,14 @@ function directoryGoes(directory: string, comparison: Comparison, isGoing: (path
 
 /** Directories that the artifacts need, outermost first. */
 export function neededDirectories(wanted: readonly WantedFile[]): string[] {
-  const innermost = new Set(wanted.map((file) => directoryOf(file.path)))
-  innermost.delete('')
-  return [...new Set([...innermost].flatMap((path) => [...directoriesAbove(path), path]))].sort(byCodeUnits)
+  const needed = new Set<string>()
+  let last = ''
+  for (const { path } of wanted) {
+    const directory = directoryOf(path)
+    // files of one directory come one after the other
+    if (directory === last) continue
+    last = directory
+    for (let above = directory; above !== '' && !needed.has(above); above = directoryOf(above)) needed.add(above)
+  }
+  return [...needed].sort(byCodeUnits)
 }

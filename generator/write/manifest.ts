@@ -67,8 +67,7 @@ function format(state: string, { inputs, files, directories }: Manifest, more: r
   const inputLines = sortedKeys(inputs).map((key) => `\n    ${JSON.stringify(key)}: ${JSON.stringify(inputs[key])}`)
   const fileLines = sortedKeys(files).map((path) => {
     const { mode, sha256, sizeBytes } = files[path]!
-    const record = { mode: formatMode(mode), sha256, sizeBytes }
-    return `\n    ${JSON.stringify(path)}: ${JSON.stringify(record)}`
+    return `\n    ${JSON.stringify(path)}: {"mode":"${formatMode(mode)}","sha256":"${sha256}","sizeBytes":${sizeBytes}}`
   })
   const members = [
     `"version": ${VERSION}`,
