@@ -62,6 +62,8 @@ function validator(schema: object): string {
     allErrors: true,
     messages: false,
     useDefaults: true,
+    // A definition is one function, not a copy at each of its places.
+    inlineRefs: false,
     allowUnionTypes: true,
     code: { source: true, esm: true },
   })

@@ -7,5 +7,6 @@ import { loadCommands } from './load-commands.ts'
 import { start } from './start.ts'
 
 start(process.argv.slice(2), processHost(__dirname), (bundle) => loadCommands(__dirname, bundle)).then((exitCode) => {
-  process.exitCode = exitCode
+  // All is written by now; what is left in memory need not be taken apart.
+  process.exit(exitCode)
 })

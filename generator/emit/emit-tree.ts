@@ -25,9 +25,8 @@ export function emitTree(plan: Plan, { literalSecrets, marker }: EmitOptions): A
     library(plan),
     planFile(plan),
     ...secretFiles(plan, literalSecrets),
-  ].sort((a, b) => (a.path < b.path ? -1 : 1))
-  refuseDuplicates(artifacts)
-  return artifacts
+  ]
+  return inOrder(artifacts)
 }
 
 function library(plan: Plan): Artifact {
@@ -48,11 +47,15 @@ function secretFiles(plan: Plan, literals: EmitOptions['literalSecrets']): Artif
   })
 }
 
-function refuseDuplicates(sorted: readonly Artifact[]): void {
-  for (const [index, artifact] of sorted.entries()) {
-    const next = sorted[index + 1]
-    if (next?.path === artifact.path) {
-      throw new Error(`cannot emit "${artifact.path}" twice: ${artifact.source} and ${next.source} both make it`)
+/** Sorted by path, each of which may stand once. */
+function inOrder(artifacts: readonly Artifact[]): Artifact[] {
+  const byPath = new Map<string, Artifact>()
+  for (const artifact of artifacts) {
+    const other = byPath.get(artifact.path)
+    if (other !== undefined) {
+      throw new Error(`cannot emit "${artifact.path}" twice: ${other.source} and ${artifact.source} both make it`)
     }
+    byPath.set(artifact.path, artifact)
   }
+  return [...byPath.keys()].sort().map((path) => byPath.get(path) as Artifact)
 }

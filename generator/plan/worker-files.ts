@@ -7,9 +7,6 @@ export function planWorkerFiles(context: PlanContext, services: readonly Planned
     .filter((service) => service.type === 'redis-worker')
     .map((service) => ({
       path: `${context.paths.workspace}/worker_gpu${service.gpu}/.env`,
-      entries: [
-        ...Object.entries(service.environment).map(([key, value]) => ({ key, value })),
-        ...Object.entries(service.secretEnvironment).map(([key, secret]) => ({ key, value: { secret } })),
-      ].sort((a, b) => (a.key < b.key ? -1 : 1)),
+      service: service.name,
     }))
 }

@@ -51,7 +51,11 @@ export function planEnvironment(
 
 /** The order of the file does not show in what is made from it. */
 function sortedByName(map: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)))
+  return Object.fromEntries(
+    Object.keys(map)
+      .sort()
+      .map((name) => [name, map[name] as string]),
+  )
 }
 
 function ownedVariableHint(name: string): string {

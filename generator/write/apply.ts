@@ -3,7 +3,15 @@ import { type Change, type Conflict, compare, neededDirectories, type Owned, own
 import { type Disk, EMPTY_DISK, openDisk } from './disk.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
 import { takeLock } from './lock.ts'
-import { formatManifest, type Manifest, NO_TREE, readTreeState, sha256, type TreeState } from './manifest.ts'
+import {
+  type FileRecord,
+  formatManifest,
+  type Manifest,
+  NO_TREE,
+  readTreeState,
+  sha256,
+  type TreeState,
+} from './manifest.ts'
 import { findOutputDirectory } from './output-directory.ts'
 import { perform, type Work } from './perform.ts'
 import { stageTree } from './stage.ts'
@@ -59,7 +67,7 @@ export function applyTree(options: ApplyOptions): ApplyResult {
   const look = (state: TreeState, most: number) => makePlan(root, wanted, options, state, openDisk(root, fs), most)
 
   if (!exists) {
-    const plan = makePlan(root, wanted, options, NO_TREE, EMPTY_DISK, ALL)
+    const plan = planNewTree(root, wanted, options)
     if (dryRun || stageTree(root, wanted, plan.manifest, fs)) return resultOf(plan)
   }
   const state = readTreeState(root, fs)
@@ -77,6 +85,14 @@ export function applyTree(options: ApplyOptions): ApplyResult {
   } finally {
     lock.release()
   }
+}
+
+/** Where nothing is, nothing is compared. */
+function planNewTree(root: string, wanted: Work['wanted'], { inputs = {} }: ApplyOptions): Plan {
+  const owned = ownedBy(undefined, undefined)
+  const changes = wanted.map(({ path, mode }): Change => ({ path, kind: 'create', replaces: 'nothing', mode }))
+  const manifest = manifestOf(wanted, inputs, owned, EMPTY_DISK)
+  return { root, wanted, state: NO_TREE, disk: EMPTY_DISK, owned, changes, conflicts: [], manifest }
 }
 
 function makePlan(
@@ -100,9 +116,13 @@ function makePlan(
 
 /** The manifest that the run will leave. Of the directories, those are ours that a run made or has still to make. */
 function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: Owned, disk: Disk): Manifest {
-  const files = wanted.map(
-    ({ path, mode, content }) => [path, { mode, sha256: sha256(content), sizeBytes: content.length }] as const,
-  )
+  // Equal short contents are one buffer.
+  const hashes = new Map<Buffer, string>()
+  const files = wanted.map(({ path, mode, content }): [string, FileRecord] => {
+    const hash = hashes.get(content) ?? sha256(content)
+    hashes.set(content, hash)
+    return [path, { mode, sha256: hash, sizeBytes: content.length }]
+  })
   const isOurs = (path: string) => owned.directories.has(path) || !disk.isDirectory(path)
   return { inputs, files: Object.fromEntries(files), directories: neededDirectories(wanted).filter(isOurs) }
 }

@@ -60,7 +60,8 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
     if (other !== undefined) throw writeError('BAD_ARTIFACT', path, `both "${other}" and "${source}" make it`)
     sources.set(path, source)
   }
-  const wanted = artifacts.map(({ path, mode, content }) => ({ path, mode, content: asBuffer(content) }))
+  const bytesOf = memoisedBytes()
+  const wanted = artifacts.map(({ path, mode, content }) => ({ path, mode, content: bytesOf(content) }))
   for (const directory of neededDirectories(wanted)) {
     const below = sources.has(directory) && wanted.find(({ path }) => path.startsWith(`${directory}/`))
     if (below) throw writeError('BAD_ARTIFACT', below.path, `"${directory}" is a file`)
@@ -68,9 +69,18 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
   return wanted.sort((a, b) => byCodeUnits(a.path, b.path))
 }
 
-function asBuffer(content: string | Uint8Array): Buffer {
-  if (typeof content === 'string') return Buffer.from(content)
-  return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+/** Most files of a tree are one of a few short texts: `longrun`, a timeout, nothing. */
+const SHORT_TEXT = 64
+
+function memoisedBytes(): (content: string | Uint8Array) => Buffer {
+  const known = new Map<string, Buffer>()
+  return (content) => {
+    if (typeof content !== 'string') return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+    if (content.length > SHORT_TEXT) return Buffer.from(content)
+    const bytes = known.get(content) ?? Buffer.from(content)
+    known.set(content, bytes)
+    return bytes
+  }
 }
 
 /** Everything that a finished run, or one that was killed on the way, may have made. */
@@ -92,7 +102,7 @@ export function* compare(comparison: Comparison): Generator<Change | Conflict> {
     const finding = compareFile(file, comparison, wantedPaths)
     if (finding !== undefined) yield finding
   }
-  for (const path of [...comparison.owned.files.keys()].sort(byCodeUnits)) {
+  for (const path of [...comparison.owned.files.keys()].sort()) {
     if (wantedPaths.has(path)) continue
     const removal = compareOrphan(path, comparison)
     if (removal !== undefined) yield removal
@@ -189,5 +199,5 @@ export function neededDirectories(wanted: readonly WantedFile[]): string[] {
     last = directory
     for (let above = directory; above !== '' && !needed.has(above); above = directoryOf(above)) needed.add(above)
   }
-  return [...needed].sort(byCodeUnits)
+  return [...needed].sort()
 }

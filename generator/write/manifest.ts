@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { byCodeUnits, pathProblem, STATE_DIRECTORY } from './artifact-path.ts'
+import { pathProblem, STATE_DIRECTORY } from './artifact-path.ts'
 import { type FileSystem, NODE_FILE_SYSTEM, namesIn, replaceFile } from './file-system.ts'
 import { naming, systemCode, writeError } from './write-error.ts'
 
@@ -81,7 +81,8 @@ function format(state: string, { inputs, files, directories }: Manifest, more: r
 }
 
 function sortedKeys(record: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(record).sort(byCodeUnits)
+  // the default order is that of code units
+  return Object.keys(record).sort()
 }
 
 /** `0644` for `0o644`. */

@@ -55,7 +55,9 @@ const inDirectory = (directory: string, entry: ServiceFile): Artifact =>
 
 /** The order of the stop. Nothing here makes a boot wait: no service but nginx announces readiness, and it at once. */
 function dependenciesOf(service: PlannedService): string[] {
-  return ['base', ...(service.type === 'sidecar' ? [] : ['setup-directories', ...service.stopsBefore])]
+  if (service.type === 'sidecar') return ['base']
+  // Setup depends on the sidecar, so that all that depends on setup does.
+  return ['base', 'setup-directories', ...service.stopsBefore.filter((name) => name !== 'sidecar')]
 }
 
 function logger(plan: Plan, service: PlannedService, marker: string): Artifact[] {
@@ -83,8 +85,13 @@ function setupDirectories(plan: Plan): Artifact[] {
   ]
 }
 
-/** Depends on all services, so that its `down` is the first thing of a stop: the sidecar says goodbye in time. */
+/**
+ * Depends on all services, on most of them through others, so that its `down` is the first thing of a stop: the sidecar
+ * says goodbye in time.
+ */
 function farewell(plan: Plan): Artifact[] {
+  const stopLater = new Set(plan.services.flatMap((service) => service.stopsBefore))
+  const stopFirst = plan.services.map((service) => service.name).filter((name) => !stopLater.has(name))
   const directory = `${SOURCES}/farewell`
   const library = shellWord(`${plan.paths.library}/service.sh`)
   const sidecar = shellWord(`${plan.paths.services}/sidecar`)
@@ -95,7 +102,7 @@ function farewell(plan: Plan): Artifact[] {
     line(`${directory}/down`, execlineCommand(['sh', '-c', `. ${library}; farewell ${sidecar} || :`])),
     line(`${directory}/timeout-up`, FAREWELL_TIMEOUT_MS),
     line(`${directory}/timeout-down`, FAREWELL_TIMEOUT_MS),
-    ...names(`${directory}/dependencies.d`, ['base', ...plan.services.map((service) => service.name)]),
+    ...names(`${directory}/dependencies.d`, ['base', ...stopFirst]),
   ]
 }
 
