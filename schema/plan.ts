@@ -200,8 +200,8 @@ export interface PlannedSecret {
 
 export interface PlannedSecretFile {
   readonly path: string
-  /** Lines of `KEY=value`; a value is given in clear or as the name of a secret. */
-  readonly entries: readonly { readonly key: string; readonly value: string | { readonly secret: string } }[]
+  /** The service whose whole environment it holds, secrets resolved: lines of `KEY=value`, sorted. */
+  readonly service: string
 }
 
 export interface StopBudget {

@@ -116,12 +116,12 @@ function makePlan(
 
 /** The manifest that the run will leave. Of the directories, those are ours that a run made or has still to make. */
 function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: Owned, disk: Disk): Manifest {
-  // Equal short contents are one buffer.
-  const hashes = new Map<Buffer, string>()
+  // Most files of a tree are one of a few short texts: `longrun`, a timeout, nothing.
+  const hashes = new Map<string | Uint8Array, string>()
   const files = wanted.map(({ path, mode, content }): [string, FileRecord] => {
     const hash = hashes.get(content) ?? sha256(content)
     hashes.set(content, hash)
-    return [path, { mode, sha256: hash, sizeBytes: content.length }]
+    return [path, { mode, sha256: hash, sizeBytes: Buffer.byteLength(content) }]
   })
   const isOurs = (path: string) => owned.directories.has(path) || !disk.isDirectory(path)
   return { inputs, files: Object.fromEntries(files), directories: neededDirectories(wanted).filter(isOurs) }

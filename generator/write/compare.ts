@@ -4,11 +4,11 @@ import type { Disk, FileOnDisk } from './disk.ts'
 import { type FileRecord, type Journal, type Manifest, sha256 } from './manifest.ts'
 import { writeError } from './write-error.ts'
 
-/** An artifact as bytes. */
+/** An artifact whose path is sound. Text stays text: Node hashes and writes it without a copy. */
 export interface WantedFile {
   readonly path: string
   readonly mode: number
-  readonly content: Buffer
+  readonly content: string | Uint8Array
 }
 
 /** What earlier runs, finished or not, made. */
@@ -47,7 +47,7 @@ export interface Comparison {
 }
 
 /**
- * Artifacts as bytes, sorted by path.
+ * Artifacts sorted by path.
  * @throws WriteError `BAD_ARTIFACT` for a path outside the output directory, a path given twice, or a file that is also
  * the directory of another
  */
@@ -60,8 +60,7 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
     if (other !== undefined) throw writeError('BAD_ARTIFACT', path, `both "${other}" and "${source}" make it`)
     sources.set(path, source)
   }
-  const bytesOf = memoisedBytes()
-  const wanted = artifacts.map(({ path, mode, content }) => ({ path, mode, content: bytesOf(content) }))
+  const wanted = artifacts.map(({ path, mode, content }) => ({ path, mode, content }))
   for (const directory of neededDirectories(wanted)) {
     const below = sources.has(directory) && wanted.find(({ path }) => path.startsWith(`${directory}/`))
     if (below) throw writeError('BAD_ARTIFACT', below.path, `"${directory}" is a file`)
@@ -69,18 +68,10 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
   return wanted.sort((a, b) => byCodeUnits(a.path, b.path))
 }
 
-/** Most files of a tree are one of a few short texts: `longrun`, a timeout, nothing. */
-const SHORT_TEXT = 64
-
-function memoisedBytes(): (content: string | Uint8Array) => Buffer {
-  const known = new Map<string, Buffer>()
-  return (content) => {
-    if (typeof content !== 'string') return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
-    if (content.length > SHORT_TEXT) return Buffer.from(content)
-    const bytes = known.get(content) ?? Buffer.from(content)
-    known.set(content, bytes)
-    return bytes
-  }
+/** The content of a file as it is on the disk. */
+export function bytesOf(content: string | Uint8Array): Buffer {
+  if (typeof content === 'string') return Buffer.from(content)
+  return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
 }
 
 /** Everything that a finished run, or one that was killed on the way, may have made. */
@@ -144,7 +135,8 @@ function conflict(path: string, why: string, hint: string): Conflict {
 }
 
 function compareContent(file: WantedFile, entry: FileOnDisk, comparison: Comparison): Change | Conflict | undefined {
-  const { path, mode, content } = file
+  const { path, mode } = file
+  const content = bytesOf(file.content)
   const onDisk = entry.sizeBytes === content.length ? entry.read() : undefined
   const isSame = onDisk?.equals(content) ?? false
   const records = comparison.owned.files.get(path)

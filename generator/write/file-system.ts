@@ -23,6 +23,7 @@ export type FileSystem = Pick<
   | 'rmSync'
   | 'rmdirSync'
   | 'unlinkSync'
+  | 'writeFileSync'
   | 'writeSync'
 >
 

@@ -44,7 +44,8 @@ export interface TreeState {
 /** Of an output directory that does not exist. */
 export const NO_TREE: TreeState = { state: 'absent', otherNames: [] }
 
-export function sha256(content: Uint8Array): string {
+/** Of text: of its UTF-8 form. */
+export function sha256(content: string | Uint8Array): string {
   return hash('sha256', content, 'hex')
 }
 

@@ -1,5 +1,5 @@
 import { byCodeUnits, directoriesAbove, directoryOf, temporaryFor } from './artifact-path.ts'
-import { type Change, neededDirectories, type Owned, type WantedFile } from './compare.ts'
+import { bytesOf, type Change, neededDirectories, type Owned, type WantedFile } from './compare.ts'
 import type { Disk } from './disk.ts'
 import { type FileSystem, makeDirectory, removeIfThere, repairDirectory, replaceFile } from './file-system.ts'
 import {
@@ -97,7 +97,7 @@ function changeFiles(work: Work, fs: FileSystem, progress: { changed: boolean })
   for (const change of changes) {
     if (!needsWrite(change)) continue
     const { content, mode } = contents.get(change.path)!
-    const newFile = { content, mode, ...(change.owner && { owner: change.owner }) }
+    const newFile = { content: bytesOf(content), mode, ...(change.owner && { owner: change.owner }) }
     step(change.path, (file) => replaceFile(fs, file, `${root}/${temporaryFor(change.path)}`, newFile))
   }
   for (const path of removals) if (!isInTheWay(path)) step(path, (file) => fs.unlinkSync(file))

@@ -1,9 +1,9 @@
 import { basename, dirname } from 'node:path'
 import { STATE_DIRECTORY } from './artifact-path.ts'
-import { neededDirectories, type WantedFile } from './compare.ts'
+import { bytesOf, neededDirectories, type WantedFile } from './compare.ts'
 import { createFile, type FileSystem, makeDirectory, namesIn } from './file-system.ts'
 import { formatIdentity, isAlive, ownIdentity, parseIdentity } from './lock.ts'
-import { formatManifest, MANIFEST_PATH, type Manifest, writeRecord } from './manifest.ts'
+import { formatManifest, isSecretMode, MANIFEST_PATH, type Manifest, writeRecord } from './manifest.ts'
 import { isWriteError, naming, systemCode } from './write-error.ts'
 
 /**
@@ -33,11 +33,25 @@ function fillStage(stage: string, wanted: readonly WantedFile[], manifest: Manif
   const directories = ['', ...neededDirectories(wanted), STATE_DIRECTORY]
   for (const path of directories)
     naming('WRITE_FAILED', `${stage}/${path}`, () => makeDirectory(fs, path === '' ? stage : `${stage}/${path}`))
+  const isExact = new Map<number, boolean>()
   for (const file of wanted) {
     const target = `${stage}/${file.path}`
-    naming('WRITE_FAILED', target, () => createFile(fs, target, file))
+    naming('WRITE_FAILED', target, () => stageFile(fs, target, file, isExact))
   }
   writeRecord(stage, MANIFEST_PATH, manifest, formatManifest(manifest), fs)
+}
+
+/**
+ * Nobody looks into a stage, so a file that is no secret may have its last mode from the start, and Node writes a text in
+ * one call. What the umask, or the access list that the stage inherits, takes from a mode, it takes from every file: one
+ * look for each mode is enough.
+ */
+function stageFile(fs: FileSystem, path: string, { mode, content }: WantedFile, isExact: Map<number, boolean>): void {
+  if (isSecretMode(mode)) return createFile(fs, path, { mode, content: bytesOf(content) })
+  fs.writeFileSync(path, content, { flag: 'wx', mode })
+  const exact = isExact.get(mode) ?? (fs.lstatSync(path).mode & 0o7777) === mode
+  isExact.set(mode, exact)
+  if (!exact) fs.chmodSync(path, mode)
 }
 
 function renameUnlessThere(stage: string, root: string, fs: FileSystem): boolean {

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Plan, PlannedProxy, PlannedSecretFile } from '../../schema/plan.ts'
+import type { Plan, PlannedProxy, PlannedService } from '../../schema/plan.ts'
 import { type FileOwner, writeFileAtomically } from '../shared/atomic-file.ts'
 import { findUser, isRoot } from './account.ts'
 import { formatDotenv } from './dotenv.ts'
@@ -44,16 +44,24 @@ function replaceDirectory(directory: string, files: ReadonlyMap<string, string>)
 }
 
 /** The planned `.env` files. They belong to whoever owns their directory: the program there reads them. */
-export function writeSecretFiles({ secretFiles }: Pick<Plan, 'secretFiles'>, values: Values): string[] {
-  return secretFiles.flatMap((file) => writeSecretFile(file, values))
+export function writeSecretFiles(
+  { secretFiles, services }: Pick<Plan, 'secretFiles' | 'services'>,
+  values: Values,
+): string[] {
+  return secretFiles.flatMap(({ path, service: name }) => {
+    const service = services.find((candidate) => candidate.name === name)
+    return service === undefined
+      ? [`cannot write "${path}": the plan has no service "${name}"`]
+      : writeSecretFile(path, service, values)
+  })
 }
 
-function writeSecretFile({ path, entries }: PlannedSecretFile, values: Values): string[] {
-  const resolved = entries.map(({ key, value }) => ({
-    key,
-    value: typeof value === 'string' ? value : (values.get(value.secret) ?? ''),
-  }))
-  const file = formatDotenv(resolved)
+function writeSecretFile(path: string, service: PlannedService, values: Values): string[] {
+  const entries = [
+    ...Object.entries(service.environment),
+    ...Object.entries(service.secretEnvironment).map(([key, secret]) => [key, values.get(secret) ?? ''] as const),
+  ]
+  const file = formatDotenv(entries.map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1)))
   if ('refusals' in file) return file.refusals.map((refusal) => `${refusal} (in "${path}")`)
   return attempt(`write "${path}"`, () => {
     mkdirSync(dirname(path), { recursive: true })

@@ -12,6 +12,7 @@ const CHANGING: ReadonlySet<string> = new Set([
   'rmSync',
   'rmdirSync',
   'unlinkSync',
+  'writeFileSync',
   'writeSync',
 ])
 
@@ -31,7 +32,7 @@ export interface Fault {
 export function crashingAt(at: number): Fault {
   return faulty((fault, _isChanging, name, call, args) => {
     if (fault.calls <= at) return call()
-    if (fault.calls === at + 1 && name === 'writeSync') writeHalf(args)
+    if (fault.calls === at + 1) writeHalf(name, args)
     throw new Error(`dead since call ${at}`)
   })
 }
@@ -40,12 +41,17 @@ export function crashingAt(at: number): Fault {
 export function failingAt(at: number, code: string, errno: number): Fault {
   return faulty((fault, isChanging, name, call, args) => {
     if (fault.calls !== at + 1 || !isChanging) return call()
-    if (name === 'writeSync') writeHalf(args)
+    writeHalf(name, args)
     throw Object.assign(new Error(`${code}: injected`), { code, errno, syscall: name })
   })
 }
 
-function writeHalf(args: unknown[]): void {
+function writeHalf(name: string, args: unknown[]): void {
+  if (name === 'writeFileSync') {
+    const [path, content, options] = args as [string, string, { flag: string; mode: number }]
+    NODE_FILE_SYSTEM.writeFileSync(path, content.slice(0, content.length / 2), options)
+  }
+  if (name !== 'writeSync') return
   const [descriptor, content, offset, length] = args as [number, Uint8Array, number, number]
   NODE_FILE_SYSTEM.writeSync(descriptor, content, offset, Math.floor(length / 2))
 }

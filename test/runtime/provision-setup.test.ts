@@ -45,6 +45,7 @@ function workerPlan(root: string): Plan {
   const worker = plannedService({
     name: 'worker',
     stopsBefore: [],
+    environment: { MODEL: 'RTX 4090' },
     secretEnvironment: { HUB_REDIS_URL: 'redis-url', TOKEN: 'token' },
   })
   return {
@@ -60,16 +61,7 @@ function workerPlan(root: string): Plan {
       reference('proxy-password', '${SERVER_CREDS:-}'),
       reference('proxy-token', '${MACHINE_TOKEN:-}'),
     ],
-    secretFiles: [
-      {
-        path: `${root}/workspace/worker_gpu0/.env`,
-        entries: [
-          { key: 'HUB_REDIS_URL', value: { secret: 'redis-url' } },
-          { key: 'MODEL', value: 'RTX 4090' },
-          { key: 'TOKEN', value: { secret: 'token' } },
-        ],
-      },
-    ],
+    secretFiles: [{ path: `${root}/workspace/worker_gpu0/.env`, service: 'worker' }],
     proxy: plannedProxy(root),
   }
 }
