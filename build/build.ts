@@ -47,7 +47,11 @@ async function bundle(entry: string, options: BuildOptions): Promise<string> {
   return result.outputFiles![0]!.text
 }
 
-const esm: BuildOptions = { format: 'esm', banner: { js: REQUIRE_BANNER } }
+const esm: BuildOptions = {
+  format: 'esm',
+  banner: { js: REQUIRE_BANNER },
+  define: { MACHINEGEN_VERSION: JSON.stringify(version) },
+}
 
 async function buildPrograms(): Promise<Map<string, string>> {
   const programs = await Promise.all(
@@ -60,6 +64,7 @@ async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<
   const defines = {
     MACHINEGEN_VERSION: JSON.stringify(version),
     MACHINEGEN_BUILD: JSON.stringify(NO_HASH),
+    MACHINEGEN_PROGRAM_HASHES: JSON.stringify(programHashes(programs)),
     // yargs and chokidar look for files beside theirs, which a bundle has not.
     'import.meta.url': '"file:///machinegen/bundle.js"',
   }
@@ -86,6 +91,14 @@ async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<
     [`render-${hash}.js`, filled(render)],
     ['machinegen.cjs', filled(starter)],
   ])
+}
+
+function programHashes(programs: ReadonlyMap<string, string>): Record<string, string> {
+  const hashes = [...programs].map(([file, text]) => [
+    file.replace(/\.js$/, ''),
+    createHash('sha256').update(text).digest('hex'),
+  ])
+  return Object.fromEntries(hashes)
 }
 
 function hashOf(texts: readonly string[]): string {

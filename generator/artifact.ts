@@ -5,6 +5,8 @@ export interface Artifact {
   /** Permission bits, e.g. `0o644`. */
   readonly mode: number
   readonly content: string | Uint8Array
+  /** Of the content, hexadecimal, where it is known without a look at it. */
+  readonly sha256?: string
   /** The emitter that made it, for humans: `s6`, `nginx`, ... */
   readonly source: string
 }

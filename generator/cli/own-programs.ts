@@ -1,19 +1,23 @@
 import { readFileSync } from 'node:fs'
 import type { Plan } from '../../schema/plan.ts'
 import type { Artifact } from '../artifact.ts'
-import { PROGRAMS } from './build-facts.ts'
+import { PROGRAM_HASHES, PROGRAMS } from './build-facts.ts'
 
 /** machinegen's own programs as files of a container's tree; a local machine runs them where they are installed. */
 export function programArtifacts(plan: Plan, programDirectory: string): readonly Artifact[] {
   if (plan.target !== 'container') return []
   const directory = plan.paths.programs.slice(1)
   const used = PROGRAMS.filter((name) => name !== 'simulate' || plan.simulate)
-  const programs = used.map((name) => ({
-    path: `${directory}/${name}.js`,
-    mode: 0o755,
-    content: readFileSync(`${programDirectory}/${name}.js`),
-    source: 'programs',
-  }))
+  const programs = used.map((name) => {
+    const sha256 = PROGRAM_HASHES[name]
+    return {
+      path: `${directory}/${name}.js`,
+      mode: 0o755,
+      content: readFileSync(`${programDirectory}/${name}.js`),
+      ...(sha256 === undefined ? {} : { sha256 }),
+      source: 'programs',
+    }
+  })
   // Node takes them for ES modules only where the nearest package.json says so.
   const manifest = {
     path: `${directory}/package.json`,

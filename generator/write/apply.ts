@@ -118,8 +118,8 @@ function makePlan(
 function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: Owned, disk: Disk): Manifest {
   // Most files of a tree are one of a few short texts: `longrun`, a timeout, nothing.
   const hashes = new Map<string | Uint8Array, string>()
-  const files = wanted.map(({ path, mode, content }): [string, FileRecord] => {
-    const hash = hashes.get(content) ?? sha256(content)
+  const files = wanted.map(({ path, mode, content, sha256: known }): [string, FileRecord] => {
+    const hash = known ?? hashes.get(content) ?? sha256(content)
     hashes.set(content, hash)
     return [path, { mode, sha256: hash, sizeBytes: Buffer.byteLength(content) }]
   })

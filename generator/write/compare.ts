@@ -9,6 +9,8 @@ export interface WantedFile {
   readonly path: string
   readonly mode: number
   readonly content: string | Uint8Array
+  /** Of the content, where it is known without a look at it. */
+  readonly sha256?: string
 }
 
 /** What earlier runs, finished or not, made. */
@@ -60,7 +62,7 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
     if (other !== undefined) throw writeError('BAD_ARTIFACT', path, `both "${other}" and "${source}" make it`)
     sources.set(path, source)
   }
-  const wanted = artifacts.map(({ path, mode, content }) => ({ path, mode, content }))
+  const wanted: WantedFile[] = [...artifacts]
   for (const directory of neededDirectories(wanted)) {
     const below = sources.has(directory) && wanted.find(({ path }) => path.startsWith(`${directory}/`))
     if (below) throw writeError('BAD_ARTIFACT', below.path, `"${directory}" is a file`)
