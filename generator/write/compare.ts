@@ -62,12 +62,12 @@ export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
     if (other !== undefined) throw writeError('BAD_ARTIFACT', path, `both "${other}" and "${source}" make it`)
     sources.set(path, source)
   }
-  const wanted: WantedFile[] = [...artifacts]
+  const wanted = [...artifacts].sort((a, b) => byCodeUnits(a.path, b.path))
   for (const directory of neededDirectories(wanted)) {
     const below = sources.has(directory) && wanted.find(({ path }) => path.startsWith(`${directory}/`))
     if (below) throw writeError('BAD_ARTIFACT', below.path, `"${directory}" is a file`)
   }
-  return wanted.sort((a, b) => byCodeUnits(a.path, b.path))
+  return wanted
 }
 
 /** The content of a file as it is on the disk. */
@@ -182,8 +182,18 @@ function directoryGoes(directory: string, comparison: Comparison, isGoing: (path
     )
 }
 
-/** Directories that the artifacts need, outermost first. */
-export function neededDirectories(wanted: readonly WantedFile[]): string[] {
+const directoriesOf = new WeakMap<readonly WantedFile[], readonly string[]>()
+
+/** Directories that the artifacts need, outermost first. Found once for a list, which is not changed after. */
+export function neededDirectories(wanted: readonly WantedFile[]): readonly string[] {
+  const known = directoriesOf.get(wanted)
+  if (known !== undefined) return known
+  const directories = findDirectories(wanted)
+  directoriesOf.set(wanted, directories)
+  return directories
+}
+
+function findDirectories(wanted: readonly WantedFile[]): string[] {
   const needed = new Set<string>()
   let last = ''
   for (const { path } of wanted) {

@@ -16,6 +16,16 @@ export interface SplitEnvironment {
  * GPU, and those ten are what one looks for in its `env/`.
  */
 export function splitEnvironment(plan: Plan, service: PlannedService): SplitEnvironment {
+  const known = splitOfService.get(service)
+  if (known !== undefined) return known
+  const split = computeSplit(plan, service)
+  splitOfService.set(service, split)
+  return split
+}
+
+const splitOfService = new WeakMap<PlannedService, SplitEnvironment>()
+
+function computeSplit(plan: Plan, service: PlannedService): SplitEnvironment {
   const alike = sharedNames(plan).get(service.key) ?? new Set()
   const shared: Record<string, string> = {}
   const own: Record<string, string> = {}
