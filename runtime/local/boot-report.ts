@@ -70,7 +70,7 @@ export function createTableReport({ plan, stdout, startedAtMs }: BootReportOptio
   const paint = () => {
     isScheduled = false
     if (progress.length === 0) return
-    const layout = { columns: stdout.columns ?? 80, rows: (stdout.rows ?? 24) - FOOTER_ROWS, color, nowMs: Date.now() }
+    const layout = { columns: stdout.columns || 80, rows: (stdout.rows ?? 24) - FOOTER_ROWS, color, nowMs: Date.now() }
     const summary = isOver ? 'stopped' : summarize(progress, startedAtMs)
     block.paint([...formatTable(progress, layout), '', ...footer(plan, progress, stdout), summary])
   }

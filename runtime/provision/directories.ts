@@ -40,6 +40,8 @@ function explain({ code, message }: NodeJS.ErrnoException): string {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
+  // What Node says of a recursive mkdir on a read-only root.
+  ENOENT: 'its parent does not exist, or the file system is read-only',
   EEXIST: 'something else of that name is in its place',
   ENOTDIR: 'one of its parents is not a directory',
   EACCES: 'this user may not write to its parent',

@@ -28,13 +28,18 @@ const REQUESTED_SIGNALS = new Set([2, 3, 15])
 
 /**
  * The deaths that count against a restart budget, those within `windowMs` before the last one. The same rule stands in
- * the `finish` scripts: a death by a signal that asks for the end counts not, nor its exit code as shells give it.
+ * the `finish` scripts: a death by a signal that asks for the end counts not, nor its exit code as shells give it. A clean exit
+ * counts only where `countsCleanExit`: of a custom service it is a fault, the built-in ones end so when they are asked to.
  */
-export function countedDeaths(deaths: readonly Death[], windowMs: number): readonly Death[] {
+export function countedDeaths(deaths: readonly Death[], windowMs: number, countsCleanExit: boolean): readonly Death[] {
   const last = deaths.at(-1)
   if (last === undefined) return []
-  return deaths.filter(({ atMs, exit }) => atMs >= last.atMs - windowMs && !wasRequested(exit))
+  return deaths.filter(
+    ({ atMs, exit }) => atMs >= last.atMs - windowMs && !wasRequested(exit) && (countsCleanExit || !isClean(exit)),
+  )
 }
+
+const isClean = (exit: ProcessExit): boolean => exit.kind === 'exit' && exit.code === 0
 
 function wasRequested(exit: ProcessExit): boolean {
   return REQUESTED_SIGNALS.has(exit.kind === 'signal' ? exit.signal : exit.code - 128)

@@ -32,7 +32,7 @@ export interface Readiness {
 
 /** The state of a service by what its files and its probe say. */
 export function deriveState(
-  service: Pick<PlannedService, 'kind' | 'restart'>,
+  service: Pick<PlannedService, 'kind' | 'restart' | 'type'>,
   observation: ServiceObservation,
   readiness: Readiness,
 ): ServiceState {
@@ -50,7 +50,7 @@ function deriveFinishing(wantUp: boolean): ServiceState {
 }
 
 function deriveDown(
-  service: Pick<PlannedService, 'kind' | 'restart'>,
+  service: Pick<PlannedService, 'kind' | 'restart' | 'type'>,
   { status, deaths, gateOpenedAtMs }: ServiceObservation,
 ): ServiceState {
   const last = deaths.at(-1)
@@ -61,7 +61,7 @@ function deriveDown(
   if (service.kind === 'task' && gateOpenedAtMs !== null) return { state: 'done', reason: null }
   if (service.restart === null || lastEnd === null) return { state: 'down', reason: null }
   const { maxAttempts, windowMs } = service.restart
-  const counted = countedDeaths(deaths, windowMs).length
+  const counted = countedDeaths(deaths, windowMs, service.type === 'custom').length
   if (counted < maxAttempts) return { state: 'down', reason: null }
   const times = counted === 1 ? 'once' : `${counted} times`
   return { state: 'failed', reason: `it died ${times} within ${windowMs / 1000} s, the last time by ${lastEnd}` }

@@ -26,18 +26,24 @@ test('an empty or torn tally has no deaths', () => {
 const died = (atMs: number, code: number): Death => ({ atMs, exit: { kind: 'exit', code } })
 const signalled = (atMs: number, signal: number): Death => ({ atMs, exit: { kind: 'signal', signal } })
 
-const TABLE: { title: string; deaths: Death[]; counted: number }[] = [
+const TABLE: { title: string; deaths: Death[]; counted: number; cleanExit?: boolean }[] = [
   { title: 'none', deaths: [], counted: 0 },
   { title: 'those in the window before the last', deaths: [died(0, 1), died(500, 1), died(1400, 1)], counted: 2 },
-  { title: 'exit code 0 counts: a service is not to end', deaths: [died(1, 0)], counted: 1 },
+  { title: 'exit code 0 counts: a custom service is not to end', deaths: [died(1, 0)], counted: 1 },
+  {
+    title: 'exit code 0 of a built-in service is how it ends when asked',
+    deaths: [died(1, 0)],
+    counted: 0,
+    cleanExit: false,
+  },
   { title: 'SIGKILL and SIGSEGV count', deaths: [signalled(1, 9), signalled(2, 11)], counted: 2 },
   { title: 'asked to end does not', deaths: [signalled(1, 15), signalled(2, 2), signalled(3, 3)], counted: 0 },
   { title: 'nor the exit codes that stand for it', deaths: [died(1, 143), died(2, 130), died(3, 131)], counted: 0 },
 ]
 
-for (const { title, deaths, counted } of TABLE) {
+for (const { title, deaths, counted, cleanExit = true } of TABLE) {
   test(`deaths that count: ${title}`, () => {
-    assert.is(countedDeaths(deaths, 1000).length, counted)
+    assert.is(countedDeaths(deaths, 1000, cleanExit).length, counted)
   })
 }
 

@@ -195,4 +195,11 @@ function commandOf(pid: string): string | null {
 
 const supervisorOf = (pid: string): number => Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[3])
 
+test('a program that runs as a user lives at the home of that user, and of nobody else', () => {
+  const script = '. rootfs/usr/lib/machinegen/service.sh; HOME=/before; live_at_home_of "$1"; printf %s "$HOME"'
+  const homeOf = (user: string) => execFileSync('sh', ['-c', script, 'sh', user], { encoding: 'utf8' })
+  assert.equal(homeOf('nobody'), '/nonexistent')
+  assert.equal(homeOf('no-such-user'), '/before')
+})
+
 test.run()

@@ -14,7 +14,16 @@ export async function run({ words, values }: Invocation<'up'>, host: Host): Prom
   sayFindings(host, compilation, values.format)
   if (plan === null || hasError(diagnostics)) return EXIT.findings
   const planFile = `${plan.paths.config}/plan.json`
-  await endEarlierRun(planFile, host)
+  const heldBy = await endEarlierRun(planFile, host)
+  if (heldBy !== null) {
+    host.say(
+      complaint(
+        `cannot run "${plan.paths.root}": the machine of process ${heldBy} runs from it`,
+        'stop that one, or use another --state-dir',
+      ),
+    )
+    return EXIT.findings
+  }
   const { conflicts } = applyTree({ outputDirectory: plan.paths.root, artifacts })
   for (const { message, hint } of conflicts) host.say(complaint(message, hint))
   if (conflicts.length > 0) return EXIT.findings
@@ -33,13 +42,14 @@ function surviveClosedTerminal(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 }
 
-/** A tree must not change under a machine that still runs from it. */
-async function endEarlierRun(planFile: string, host: Host): Promise<void> {
-  if (!existsSync(planFile)) return
+/** A tree must not change under a machine that still runs from it: gives the process that runs one, if any. */
+async function endEarlierRun(planFile: string, host: Host): Promise<number | null> {
+  if (!existsSync(planFile)) return null
   try {
-    await endLeftovers(planFile, (line) => host.say(`up: ${line}\n`))
+    return await endLeftovers(planFile, (line) => host.say(`up: ${line}\n`))
   } catch (error) {
     // A plan that no version of this wrote runs nothing; it is replaced.
     host.say(`up: ${(error as Error).message}\n`)
+    return null
   }
 }

@@ -67,6 +67,7 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
     ...(service.waitsFor.length === 0 ? [] : [`wait_for ${service.waitsFor.join(' ')}`]),
     ...service.requiredFiles.map((path) => `require_file ${shellWord(path)}`),
     ...(service.workingDirectory === null ? [] : [`enter ${shellWord(service.workingDirectory)}`]),
+    ...(service.user === null || plan.target === 'local' ? [] : [`live_at_home_of ${shellWord(service.user)}`]),
     ...(service.threadShare === null ? [] : [`share_threads ${service.threadShare}`]),
     'quiet',
     ...(service.readiness === null ? [] : [`echo >&${service.readiness.fd}`, `exec ${service.readiness.fd}>&-`]),

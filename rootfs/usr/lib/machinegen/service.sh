@@ -130,6 +130,13 @@ enter() {
   exit 1
 }
 
+# live_at_home_of USER: s6-setuidgid changes the user, not HOME; caches would go to a home that the user cannot write.
+live_at_home_of() {
+  while IFS=: read -r name _ _ _ _ home _; do
+    if [ "$name" = "$1" ]; then export HOME="$home"; fi
+  done </etc/passwd
+}
+
 # share_threads INSTANCES: gives the numeric libraries of each instance its share of the CPUs that the container may
 # use; without it each starts a thread for every CPU of the host.
 share_threads() {
