@@ -47,7 +47,10 @@ function fillStage(stage: string, wanted: readonly WantedFile[], manifest: Manif
  * look for each mode is enough.
  */
 function stageFile(fs: FileSystem, path: string, { mode, content }: WantedFile, isExact: Map<number, boolean>): void {
-  if (isSecretMode(mode)) return createFile(fs, path, { mode, content: bytesOf(content) })
+  if (isSecretMode(mode)) {
+    createFile(fs, path, { mode, content: bytesOf(content) })
+    return
+  }
   fs.writeFileSync(path, content, { flag: 'wx', mode })
   const exact = isExact.get(mode) ?? (fs.lstatSync(path).mode & 0o7777) === mode
   isExact.set(mode, exact)

@@ -6,11 +6,12 @@ import * as assert from 'uvu/assert'
 import { cleanEnvironment, ROOT } from '../fixtures/built-cli.ts'
 import { temporaryDirectory } from '../temporary-directory.ts'
 
+const CACHE = temporaryDirectory()
 /** No registry is asked: the package has no dependencies. */
 const OFFLINE = { npm_config_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false' }
 
 function run(command: string, words: readonly string[], cwd: string): string {
-  const environment = cleanEnvironment({ ...OFFLINE, npm_config_cache: join(cwd, '.npm') })
+  const environment = cleanEnvironment({ ...OFFLINE, npm_config_cache: CACHE })
   const { status, stdout, stderr } = spawnSync(command, words, { cwd, encoding: 'utf8', env: environment })
   assert.is(status, 0, `${command} ${words.join(' ')}: ${stdout}${stderr}`)
   return stdout
