@@ -44,6 +44,8 @@ function readOption(
   if (name === null || option === undefined) return null
   if (option.kind === 'flag')
     return equals === -1 && next !== 'true' && next !== 'false' ? { name, values: [], tookNext: false } : null
+  // What an empty value means is for yargs to say.
+  if (equals === word.length - 1 || (equals === -1 && next === '')) return null
   if (equals !== -1) return { name, values: [word.slice(equals + 1)], tookNext: false }
   const isValue = next !== undefined && (next === '-' || !next.startsWith('-'))
   return isValue ? { name, values: [next], tookNext: true } : null
