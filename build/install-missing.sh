@@ -34,6 +34,11 @@ install_machine_packages() {
   install_packages s6-svscan:s6 execlineb:execline nginx:nginx-light redis-server:redis-server
 }
 
+# What the tests ask beside them: certificates, and the programs that have to accept our patches.
+install_test_packages() {
+  install_packages openssl:openssl git:git patch:patch
+}
+
 # install_node_modules: what package-lock.json says, unless it is there already.
 install_node_modules() {
   if ! command -v node >/dev/null || ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; then

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . build/install-missing.sh
 
 install_machine_packages
+install_test_packages
 install_node_modules
 npm run --silent build
 npm run --silent lint
