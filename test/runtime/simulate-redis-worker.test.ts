@@ -34,6 +34,9 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
+/** A client that tried for ever would keep a failed test from ending. */
+const giveUpAfter = (attempts: number): number | null => (attempts > 50 ? null : 100)
+
 /** The server's side of the job queue, as much of it as a worker sees: the first pending job goes to who asks. */
 const MATCHING = `#!lua name=jobMatching
 redis.register_function('findMatchingJob', function(keys, args)
@@ -89,8 +92,8 @@ test('a worker waits for Redis, claims jobs, runs them on its ComfyUI and says g
   })
   await worker.waitFor(/cannot reach Redis/)
   const server = await startRedis(redisPort)
-  const redis = new Redis(redisPort)
-  const listener = new Redis(redisPort)
+  const redis = new Redis({ host: '127.0.0.1', port: redisPort, retryStrategy: giveUpAfter })
+  const listener = new Redis({ host: '127.0.0.1', port: redisPort, retryStrategy: giveUpAfter })
   const heard: [string, Record<string, never>][] = []
   listener.on('message', (channel, text) => heard.push([channel, JSON.parse(text)]))
   const events = 'machine:box:worker:box-worker-0'
