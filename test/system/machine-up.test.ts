@@ -47,6 +47,8 @@ test('a machine comes up, survives kill -9 of every service, and stops in order 
   const after = await eventually('all services ready again', async () => {
     const now = await services(machine)
     return Object.values(now).every(({ name, pid, ready }) => ready && pid !== before[name]?.pid) ? now : null
+  }).catch(async (error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(await services(machine))}`)
   })
   for (const { name, restarts } of Object.values(after)) assert.ok(restarts >= 1, `${name} counts no restart`)
   // A worker of the dead nginx that kept the port would answer too; only the new master has the new pid.

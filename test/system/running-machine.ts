@@ -37,10 +37,16 @@ export async function startMachine(text: string, environment: Record<string, str
   return machine
 }
 
-/** An offset at which the ports of the machines of these tests are free. */
+/** Ports of the machines of these tests. */
+const PORTS = [80, 3188, 3189, 7000, 8188, 8189, 9090, 11_434]
+
+/**
+ * An offset at which they are free, and stay so: below the ports that the kernel gives to outgoing connections (32768 on
+ * Linux), one of which could take the port of a service that a test has just killed.
+ */
 async function freeOffset(): Promise<number> {
-  for (let offset = 20_000 + (process.pid % 200) * 50; ; offset += 50) {
-    const free = await Promise.all([80, 8188, 8189, 9090, 3188, 7000].map((port) => isFree(port + offset)))
+  for (let offset = 12_000 + (process.pid % 160) * 50; ; offset += 50) {
+    const free = await Promise.all(PORTS.map((port) => isFree(port + offset)))
     if (free.every(Boolean)) return offset
   }
 }
