@@ -4,14 +4,19 @@
  *
  * SIGUSR1 is the farewell, SIGTERM and SIGINT end it.
  */
+import { mkdirSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Plan } from '../../schema/plan.ts'
+import { writeFileAtomically } from '../shared/atomic-file.ts'
+import { bootIdFile, computeBootId } from '../shared/boot-id.ts'
 import { loadPlan } from '../shared/load-plan.ts'
-import { initialMachine } from './machine-state.ts'
+import type { Log } from './log.ts'
 import { route } from './routes.ts'
 import { type HttpServer, startServer } from './server.ts'
+import { createParts } from './sidecar-parts.ts'
 import { VERSION } from './version.ts'
+import type { SidecarView } from './view.ts'
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
@@ -37,8 +42,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 async function main(): Promise<void> {
   const plan = loadPlan(readPlanOption())
-  let machine = () => ({ ...initial, stopping: isFarewell })
-  const initial = initialMachine(plan, Date.now())
+  const { view, parts } = createParts(plan, computeBootId(plan.machine.id))
+  const initial = view.machine()
+  parts.machine = () => ({ ...initial, stopping: isFarewell })
   let onError = (_error: unknown, _path: string) => {}
   const server = await listen(plan, {
     answer: (method, path) =>
@@ -46,8 +52,8 @@ async function main(): Promise<void> {
         machineId: plan.machine.id,
         version: VERSION,
         target: plan.target,
-        machine: machine(),
-        nowMs: Date.now(),
+        machine: view.machine(),
+        nowMs: view.nowMs(),
       }),
     onError: (error, path) => onError(error, path),
   })
@@ -62,17 +68,29 @@ async function main(): Promise<void> {
   const log = createLog()
   onError = (error, path) => log.error({ context: { path } }, `cannot answer: ${(error as Error).message}`)
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
+  noteBootId(view, log)
   const http = createHttpGet()
   const loop = startMachineLoop({ plan, log, get: http.get })
-  machine = loop.machine
+  parts.machine = loop.machine
   onFarewell = loop.farewell
   if (isFarewell) loop.farewell()
+  // What ends before the process does, in this order; a part that is loaded adds itself.
+  const closers: (() => Promise<void> | void)[] = [loop.close, server.close, http.close]
   end = async (signal) => {
     end = async () => {}
     log.info({ context: { signal } }, `ends on ${signal}`)
-    loop.close()
-    await Promise.all([server.close(), http.close()])
+    for (const close of closers) await close()
     log.flush()
+  }
+}
+
+/** For programs that are not below the supervisor and cannot compute it. */
+function noteBootId({ plan, bootId }: SidecarView, log: Log): void {
+  try {
+    mkdirSync(plan.paths.run, { recursive: true })
+    writeFileAtomically(bootIdFile(plan.paths), `${bootId}\n`, 0o644)
+  } catch (error) {
+    log.error({ context: { bootId } }, `cannot note the id of this boot: ${(error as Error).message}`)
   }
 }
 
