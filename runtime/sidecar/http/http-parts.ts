@@ -1,0 +1,12 @@
+import type { SidecarView } from '../view.ts'
+import type { LogStore } from './log-store.ts'
+
+/** What HTTP answers from. Parts that are not loaded yet are `null`: what needs them is answered with 503 until then. */
+export interface HttpParts {
+  readonly view: SidecarView
+  readonly logs: () => LogStore | null
+  /** Renders the metrics in the Prometheus text format. */
+  readonly metrics: () => (() => string) | null
+  /** Publishes the status of the machine to Redis now. */
+  readonly publishStatus: () => (() => void) | null
+}
