@@ -1,9 +1,9 @@
 import type { Plan } from '../../schema/plan.ts'
 import { describeExit } from '../shared/process-exit.ts'
+import { createTerminalBlock, type Terminal } from '../shared/terminal-block.ts'
 import { isAllReady, type Progress } from './boot-progress.ts'
 import { formatSeconds, formatTable } from './boot-table.ts'
 import { entryUrls, routeUrls } from './machine-urls.ts'
-import { createTerminalBlock, type Terminal } from './terminal-block.ts'
 
 /** What a person sees of a machine that starts, runs and stops. */
 export interface BootReport {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import type { Plan } from '../../schema/plan.ts'
 import { setUpMachine } from '../provision/setup.ts'
 import { loadPlan } from '../shared/load-plan.ts'
+import type { Terminal } from '../shared/terminal-block.ts'
 import { followProgress } from './boot-progress.ts'
 import { type BootReport, createLineReport, createTableReport } from './boot-report.ts'
 import { findTakenPorts, plannedPorts } from './planned-ports.ts'
@@ -9,7 +10,6 @@ import { describeMissing, machinePath, missingTools } from './required-tools.ts'
 import { type Supervisor, startSupervisor } from './start-supervisor.ts'
 import { lockState } from './state-lock.ts'
 import { isMachineRunning, killMachine, stopMachine } from './stop-machine.ts'
-import type { Terminal } from './terminal-block.ts'
 
 export interface LocalMachineOptions {
   /** `<state>/config/plan.json` of a tree that was rendered for the local target. */
