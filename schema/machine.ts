@@ -130,6 +130,14 @@ export interface Machine {
     port: Port
     listen: Address
     /**
+     * Token that it wants to see before it changes something or shows logs. Empty: it makes one and keeps it in `<workspace>/.machine/api-token`, for its owner alone.
+     */
+    token: string
+    /**
+     * Origins of web pages that may use the API from a browser, a fleet monitor say; `*` for all. Other pages can neither read it nor change anything.
+     */
+    allowedOrigins: string[]
+    /**
      * How it is stopped; it is the last to go.
      */
     stop: {

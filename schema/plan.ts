@@ -17,12 +17,22 @@ export interface Plan {
   /** Names that address several services: `gpu0`, `comfyui`, ... */
   readonly bundles: Readonly<Record<string, readonly string[]>>
   readonly proxy: PlannedProxy | null
-  readonly sidecar: { readonly listen: string; readonly address: string; readonly port: number }
+  readonly sidecar: PlannedSidecar
   readonly secrets: readonly PlannedSecret[]
   /** Files that setup writes with secrets resolved, mode 0600: the workers' `.env`. */
   readonly secretFiles: readonly PlannedSecretFile[]
   readonly provisioning: { readonly ollamaModels: readonly string[]; readonly workerPackageUrl: string | null }
   readonly stopBudget: StopBudget
+}
+
+export interface PlannedSidecar {
+  readonly listen: string
+  readonly address: string
+  readonly port: number
+  /** `null`: none is given, so that the sidecar makes one. It resolves the secret itself: it runs before setup. */
+  readonly tokenSecret: string | null
+  /** Origins of pages that may use its API from a browser; `*` for all. */
+  readonly allowedOrigins: readonly string[]
 }
 
 /** `container`: s6-overlay. `local`: plain s6 as distributions package it. */

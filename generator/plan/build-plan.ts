@@ -78,7 +78,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     services,
     bundles: planBundles(services),
     proxy,
-    sidecar: planSidecar(services),
+    sidecar: planSidecar(context, services),
     secrets: secrets.planned(),
     secretFiles: planWorkerFiles(context, services),
     provisioning: {
@@ -175,9 +175,16 @@ function checkMachine(
   checkOverlay(settings.machine.s6Overlay, report)
 }
 
-function planSidecar(services: readonly PlannedService[]): Plan['sidecar'] {
+function planSidecar(context: PlanContext, services: readonly PlannedService[]): Plan['sidecar'] {
   const sidecar = services.find((service) => service.type === 'sidecar')
-  return { listen: sidecar?.listen ?? '', address: sidecar?.address ?? '', port: sidecar?.port ?? 0 }
+  const { token, allowedOrigins } = context.settings.sidecar
+  return {
+    listen: sidecar?.listen ?? '',
+    address: sidecar?.address ?? '',
+    port: sidecar?.port ?? 0,
+    tokenSecret: context.secret('/sidecar/token', 'api-token', token),
+    allowedOrigins,
+  }
 }
 
 function provenanceOf(settings: Machine, drafts: readonly ServiceDraft[]): PlanResult['provenance'] {

@@ -52,7 +52,7 @@ function exampleFor(pointer: Pointer): string {
     url: 'url: "${HUB_REDIS_URL}"',
     authToken: 'authToken: "${WORKER_WEBSOCKET_AUTH_TOKEN:-}"',
     password: 'password: "${SERVER_CREDS}"',
-    token: 'token: "${MACHINE_TOKEN}"',
+    token: `token: "\${${pointer === '/sidecar/token' ? 'MACHINE_API_TOKEN' : 'MACHINE_TOKEN'}}"`,
   }
   return examples[key] ?? `${key}: "\${${key}}"`
 }

@@ -1,8 +1,8 @@
 import type { Environment } from '../../schema/interpolation.ts'
 import type { Plan } from '../../schema/plan.ts'
 import { waitingDirectory } from '../shared/observe-service.ts'
+import { resolveSecrets } from '../shared/resolve-secrets.ts'
 import { createDirectories } from './directories.ts'
-import { resolveSecrets } from './resolve-secrets.ts'
 import {
   writeProxyCredentials,
   writeSecretEnvironments,

@@ -69,7 +69,7 @@ export function localPlan(root: string, services: readonly PlannedService[], sid
     })),
     bundles: {},
     proxy: null,
-    sidecar: { listen: '127.0.0.1', address: '127.0.0.1', port: sidecarPort },
+    sidecar: { listen: '127.0.0.1', address: '127.0.0.1', port: sidecarPort, tokenSecret: null, allowedOrigins: [] },
     secrets: [],
     secretFiles: [],
     provisioning: { ollamaModels: [], workerPackageUrl: null },

@@ -65,7 +65,9 @@ export function locationOf(plan: Plan, route: ProxyRoute, balancer: string | nul
   const rawPath = `^${regexText(prefix)}(?<rest>/[^?]*)`
   const common = { path: route.path, prefix, rawPath, host: null, balancer: null, isSidecar: false }
   if (route.kind === 'sidecar') {
-    return { ...common, service: 'sidecar', upstream: 'sidecar', isSidecar: true, stateUrl: '' }
+    // By the name of loopback: under any other name it answers nobody who could be a web page that was led here.
+    const host = hostAndPort('localhost', plan.sidecar.port)
+    return { ...common, service: 'sidecar', upstream: 'sidecar', host, isSidecar: true, stateUrl: '' }
   }
   if (balancer !== null && route.kind === 'balanced') {
     const group = groupName(route.services)
