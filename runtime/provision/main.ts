@@ -1,22 +1,37 @@
 /**
- * The provisioner: `provision.js setup --plan FILE`. Exit codes: 0 done, 1 something could not be done (on stderr, all of
- * it), 2 usage.
+ * The provisioner: `provision.js setup --plan FILE`, or a task by its name. Exit codes: 0 done and verified, 1 something
+ * could not be done (its supervisor tries again), 2 usage.
  */
 import { parseArgs } from 'node:util'
 import { loadPlan } from '../shared/load-plan.ts'
 import { setUpMachine } from './setup.ts'
+import { TASKS } from './tasks.ts'
 
-const USAGE = 'usage: provision setup --plan FILE'
+const TASK_NAMES = ['setup', ...Object.keys(TASKS)]
 
-function main(): number {
+const USAGE = `usage: machine-provision TASK --plan FILE [--dry-run] [--json]
+tasks: ${TASK_NAMES.join(', ')}`
+
+interface Request {
+  readonly task: string
+  readonly planFile: string
+  readonly dryRun: boolean
+  readonly json: boolean
+}
+
+async function main(): Promise<number> {
   const request = readRequest()
   if (typeof request === 'string') {
     process.stderr.write(`${request}\n${USAGE}\n`)
     return 2
   }
+  return request.task === 'setup' ? setUp(request) : provision(request)
+}
+
+function setUp({ planFile }: Request): number {
   let problems: readonly string[]
   try {
-    problems = setUpMachine(loadPlan(request.planFile), process.env)
+    problems = setUpMachine(loadPlan(planFile), process.env)
   } catch (error) {
     problems = [(error as Error).message]
   }
@@ -24,15 +39,35 @@ function main(): number {
   return problems.length === 0 ? 0 : 1
 }
 
-function readRequest(): { readonly planFile: string } | string {
+async function provision({ task, planFile, dryRun, json }: Request): Promise<number> {
   try {
-    const { positionals, values } = parseArgs({ options: { plan: { type: 'string' } }, allowPositionals: true })
-    if (positionals.length !== 1 || positionals[0] !== 'setup')
-      return `cannot run "${positionals.join(' ')}": there is only "setup"`
-    return values.plan === undefined ? 'cannot set up: --plan FILE is missing' : { planFile: values.plan }
+    const plan = loadPlan(planFile)
+    const [{ runTask }, provisioner] = await Promise.all([import('./framework/run-task.ts'), TASKS[task]!()])
+    const { stdout, env: environment } = process
+    return await runTask({ task, plan, environment, dryRun, json, stdout }, provisioner)
+  } catch (error) {
+    process.stderr.write(`${task}: ${(error as Error).message}\n`)
+    return 1
+  }
+}
+
+function readRequest(): Request | string {
+  try {
+    const { positionals, values } = parseArgs({
+      options: { plan: { type: 'string' }, 'dry-run': { type: 'boolean' }, json: { type: 'boolean' } },
+      allowPositionals: true,
+    })
+    const [task = '', ...others] = positionals
+    if (others.length > 0 || !TASK_NAMES.includes(task)) {
+      return `cannot run "${positionals.join(' ')}": it is one of ${TASK_NAMES.join(', ')}`
+    }
+    const { plan: planFile, 'dry-run': dryRun = false, json = false } = values
+    if (planFile === undefined) return `cannot run "${task}": --plan FILE is missing`
+    if (task === 'setup' && (dryRun || json)) return 'cannot use --dry-run or --json with "setup"'
+    return { task, planFile, dryRun, json }
   } catch (error) {
     return (error as Error).message
   }
 }
 
-process.exitCode = main()
+process.exitCode = await main()
