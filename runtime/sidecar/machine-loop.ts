@@ -13,8 +13,8 @@ import {
   type ServiceRecord,
 } from './machine-state.ts'
 import { type Action, decide } from './policy.ts'
-import type { HttpGet } from './probe.ts'
-import { createProber, type Prober, type ProberOptions } from './prober.ts'
+import type { HttpAsk } from './probes/http-ask.ts'
+import { createProber, type Prober, type ProberOptions } from './probes/prober.ts'
 
 export interface MachineLoop {
   readonly machine: () => MachineState
@@ -26,11 +26,11 @@ export interface MachineLoop {
 export interface MachineLoopOptions {
   readonly plan: Plan
   readonly log: Log
-  readonly get: HttpGet
+  readonly ask: HttpAsk
 }
 
 /** Follows the machine: reads what changes, probes what runs, opens and closes gates, orders restarts. */
-export function startMachineLoop({ plan, log, get }: MachineLoopOptions): MachineLoop {
+export function startMachineLoop({ plan, log, ask }: MachineLoopOptions): MachineLoop {
   const keeper = createKeeper(plan, log)
   const probers = new Map(
     plan.services.filter(({ kind }) => kind === 'longrun').map((service) => [service.name, startProber(service)]),
@@ -46,7 +46,7 @@ export function startMachineLoop({ plan, log, get }: MachineLoopOptions): Machin
       }
       return record.ready
     }
-    return createProber({ service, get, report })
+    return createProber({ service, ask, report })
   }
 
   const look = (names: readonly string[]) => {

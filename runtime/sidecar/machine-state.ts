@@ -2,7 +2,8 @@ import type { Plan, PlannedService } from '../../schema/plan.ts'
 import type { ServiceObservation } from '../shared/observe-service.ts'
 import { deriveState, type StateName } from '../shared/service-state.ts'
 import type { ServiceStatus } from '../shared/supervise-status.ts'
-import type { ProbeOutcome } from './probe.ts'
+import type { ProbeOutcome } from './probes/probe.ts'
+import { judge, type ProbeVerdict, UNPROVEN } from './probes/verdict.ts'
 
 /** A restart that the policy ordered of one run of a service. */
 export interface RestartOrder {
@@ -12,7 +13,7 @@ export interface RestartOrder {
 }
 
 /** All that the sidecar knows of a service. Every change makes a new record. Times are ms since 1970. */
-export interface ServiceRecord {
+export interface ServiceRecord extends ProbeVerdict {
   readonly service: PlannedService
   /** `null` until it was looked at for the first time. */
   readonly observation: ServiceObservation | null
@@ -25,14 +26,8 @@ export interface ServiceRecord {
   readonly launchedAtMs: number | null
   /** The incarnations of what it waits for, as they were then. */
   readonly launchedBeside: Readonly<Record<string, string | null>>
-  readonly ready: boolean
-  readonly readyAtMs: number | null
   /** From the launch to readiness, of the last run that got there. */
   readonly startupMs: number | null
-  /** Failed probes in a row. */
-  readonly failures: number
-  readonly lastFailureAtMs: number
-  readonly problem: string | null
   readonly order: RestartOrder | null
   /** Deaths that the sidecar has counted; survives the supervisor's own limit, not the sidecar's end. */
   readonly deaths: number
@@ -61,12 +56,8 @@ function initialRecord(service: PlannedService, nowMs: number): ServiceRecord {
     incarnation: null,
     launchedAtMs: null,
     launchedBeside: {},
-    ready: false,
-    readyAtMs: null,
+    ...UNPROVEN,
     startupMs: null,
-    failures: 0,
-    lastFailureAtMs: 0,
-    problem: null,
     order: null,
     deaths: 0,
     lastDeathAtMs: 0,
@@ -105,11 +96,7 @@ const NOT_RUNNING = {
   incarnation: null,
   launchedAtMs: null,
   launchedBeside: {},
-  ready: false,
-  readyAtMs: null,
-  failures: 0,
-  lastFailureAtMs: 0,
-  problem: null,
+  ...UNPROVEN,
 } as const
 
 function nameIncarnation(status: ServiceStatus): string {
@@ -180,19 +167,11 @@ export function probed(
   nowMs: number,
 ): ServiceRecord {
   if (record.incarnation !== incarnation || record.launchedAtMs === null) return record
-  if (outcome.ok) {
-    const { ready, launchedAtMs } = record
-    const first = record.readyAtMs === null ? { readyAtMs: nowMs, startupMs: nowMs - launchedAtMs } : {}
-    const healthy = { ...record, ...first, ready: true, failures: 0, lastFailureAtMs: 0, problem: null }
-    return ready && record.failures === 0 ? record : withState(healthy, nowMs)
-  }
-  if (record.readyAtMs === null) return withState({ ...record, problem: outcome.problem }, nowMs)
-  // Probes come faster while it is unready; the patience that the plan gives is counted in its own intervals.
-  const counts = nowMs - record.lastFailureAtMs >= record.service.liveness.intervalMs * 0.8
-  const failures = record.failures + (counts ? 1 : 0)
-  const lastFailureAtMs = counts ? nowMs : record.lastFailureAtMs
-  const ready = record.ready && outcome.patient && failures < record.service.liveness.failures
-  return withState({ ...record, ready, failures, lastFailureAtMs, problem: outcome.problem }, nowMs)
+  const verdict = judge(record, outcome, record.service.liveness, nowMs)
+  if (verdict === record) return record
+  const isFirst = record.readyAtMs === null && verdict.readyAtMs !== null
+  const startupMs = isFirst ? nowMs - record.launchedAtMs : record.startupMs
+  return withState({ ...record, ...verdict, startupMs }, nowMs)
 }
 
 function withState(record: ServiceRecord, nowMs: number): ServiceRecord {

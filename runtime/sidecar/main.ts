@@ -63,14 +63,14 @@ async function main(): Promise<void> {
   const { createLog } = await import('./log.ts')
   await nextTurn()
   const { startMachineLoop } = await import('./machine-loop.ts')
-  const { createHttpGet } = await import('./http-get.ts')
+  const { createHttpAsk } = await import('./probes/http-ask.ts')
   await nextTurn()
   const log = createLog()
   onError = (error, path) => log.error({ context: { path } }, `cannot answer: ${(error as Error).message}`)
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
   noteBootId(view, log)
-  const http = createHttpGet()
-  const loop = startMachineLoop({ plan, log, get: http.get })
+  const http = createHttpAsk()
+  const loop = startMachineLoop({ plan, log, ask: http.ask })
   parts.machine = loop.machine
   onFarewell = loop.farewell
   if (isFarewell) loop.farewell()

@@ -1,4 +1,5 @@
 import { isSatisfied, type MachineState, type ServiceRecord } from './machine-state.ts'
+import { deathReason } from './probes/verdict.ts'
 
 /** What the sidecar tells a supervisor to do. */
 export interface Action {
@@ -30,13 +31,10 @@ function decideFor(machine: MachineState, record: ServiceRecord, nowMs: number):
   }
   if (record.launchedAtMs === null || service.kind === 'task') return null
   const reason =
-    deadReason(record) ?? overdueReason(record, record.launchedAtMs, nowMs) ?? renewedDependency(machine, record)
+    deathReason(record, service.liveness) ??
+    overdueReason(record, record.launchedAtMs, nowMs) ??
+    renewedDependency(machine, record)
   return reason === null ? null : act('restart', reason)
-}
-
-function deadReason({ failures, service, problem }: ServiceRecord): string | null {
-  if (failures === 0 || failures < service.liveness.failures) return null
-  return `${failures} probes in a row failed, the last one: ${problem}`
 }
 
 function overdueReason(

@@ -145,8 +145,8 @@ export function describeService(record: ServiceRecord) {
   }
 }
 
-function isDead({ failures, service }: ServiceRecord): boolean {
-  return failures >= service.liveness.failures
+function isDead({ dead, failures, service }: ServiceRecord): boolean {
+  return dead || failures >= service.liveness.failures
 }
 
 function isoTime(ms: number): string {

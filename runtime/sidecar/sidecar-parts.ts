@@ -5,7 +5,7 @@ import type { Operations } from './operations.ts'
 import type { ResourceSnapshot } from './resources/resource-snapshot.ts'
 import { VERSION } from './version.ts'
 import type { SidecarView } from './view.ts'
-import type { Workload } from './workload.ts'
+import type { Workload } from './workload/workload.ts'
 
 /** What hangs itself into the view once it is loaded: assign to a field, and `view` shows it from then on. */
 export interface SidecarParts {

@@ -3,7 +3,7 @@ import type { EventJournal, OutboxState } from './events/event-journal.ts'
 import type { MachineState } from './machine-state.ts'
 import type { Operations } from './operations.ts'
 import type { ResourceSnapshot } from './resources/resource-snapshot.ts'
-import type { Workload } from './workload.ts'
+import type { Workload } from './workload/workload.ts'
 
 /**
  * What the parts of the sidecar that answer questions (HTTP, metrics, announcements) see of it. Parts that are not loaded

@@ -2,7 +2,7 @@ import type { Death } from '../../runtime/shared/death-tally.ts'
 import type { ServiceObservation } from '../../runtime/shared/observe-service.ts'
 import type { ServiceStatus } from '../../runtime/shared/supervise-status.ts'
 import { initialMachine, type MachineState, observe, probed } from '../../runtime/sidecar/machine-state.ts'
-import type { ProbeOutcome } from '../../runtime/sidecar/probe.ts'
+import type { ProbeOutcome } from '../../runtime/sidecar/probes/probe.ts'
 import type { PlannedService } from '../../schema/plan.ts'
 
 export const OK: ProbeOutcome = { ok: true }

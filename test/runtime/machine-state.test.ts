@@ -39,8 +39,20 @@ const TABLE: { title: string; service?: typeof app; steps: Step; state: StateNam
     state: 'unready',
   },
   {
-    title: 'it recovers',
+    title: 'it answers once after it refused',
     steps: (it) => it.see('app', running(5, 0), 1).probe('app', OK, 2).probe('app', REFUSED, 9).probe('app', OK, 12),
+    state: 'unready',
+    reason: 'nothing listens',
+  },
+  {
+    title: 'it recovers',
+    steps: (it) =>
+      it
+        .see('app', running(5, 0), 1)
+        .probe('app', OK, 2)
+        .probe('app', REFUSED, 9)
+        .probe('app', OK, 12)
+        .probe('app', OK, 15),
     state: 'ready',
   },
   {

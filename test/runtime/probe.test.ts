@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createHttpGet } from '../../runtime/sidecar/http-get.ts'
-import { judgeAnswer, probe } from '../../runtime/sidecar/probe.ts'
-import { probeDelayMs } from '../../runtime/sidecar/prober.ts'
+import { createHttpAsk } from '../../runtime/sidecar/probes/http-ask.ts'
+import { judgeAnswer, probe } from '../../runtime/sidecar/probes/probe.ts'
+import { probeDelayMs } from '../../runtime/sidecar/probes/prober.ts'
 import type { Probe } from '../../schema/plan.ts'
 import { freePorts } from './local-tree.ts'
 
@@ -66,9 +66,9 @@ async function withServer(port: number, onData: string | null, check: () => Prom
 
 test('a port where nothing listens is a failure that needs no patience', async () => {
   const [port] = await freePorts(1)
-  const { get, close } = createHttpGet()
+  const { ask, close } = createHttpAsk()
   for (const kind of [HTTP, { kind: 'tcp' } as const]) {
-    const outcome = await probe(service(port!, kind), get)
+    const outcome = await probe(service(port!, kind), ask)
     assert.equal(outcome, { ok: false, patient: false, problem: `nothing listens on 127.0.0.1:${port}` })
   }
   await close()
@@ -76,36 +76,36 @@ test('a port where nothing listens is a failure that needs no patience', async (
 
 test('a server that takes the connection and is silent is slow; its port is open', async () => {
   const [port] = await freePorts(1)
-  const { get, close } = createHttpGet()
+  const { ask, close } = createHttpAsk()
   await withServer(port!, null, async () => {
     const startedMs = Date.now()
-    assert.equal(await probe(service(port!, HTTP), get), {
+    assert.equal(await probe(service(port!, HTTP), ask), {
       ok: false,
       patient: true,
       problem: 'GET /ok: no answer within 300 ms',
     })
     assert.ok(Date.now() - startedMs < 2000)
-    assert.equal(await probe(service(port!, { kind: 'tcp' }), get), { ok: true })
+    assert.equal(await probe(service(port!, { kind: 'tcp' }), ask), { ok: true })
     await close()
   })
 })
 
 test('nonsense, and an answer without an end, are failures and no crash', async () => {
   const [port] = await freePorts(1)
-  const { get, close } = createHttpGet()
+  const { ask, close } = createHttpAsk()
   await withServer(port!, 'SSH-2.0-OpenSSH\r\n', async () => {
-    assert.not((await probe(service(port!, HTTP), get)).ok)
+    assert.not((await probe(service(port!, HTTP), ask)).ok)
   })
-  await withServer(port!, `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(300_000)}`, async () => {
-    assert.not((await probe(service(port!, HTTP), get)).ok)
+  await withServer(port!, `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1_200_000)}`, async () => {
+    assert.not((await probe(service(port!, HTTP), ask)).ok)
   })
   await close()
 })
 
 test('services without a probe of their own are taken at their word', async () => {
-  const { get } = createHttpGet()
-  assert.equal(await probe(service(1, { kind: 'uptime', graceMs: 5 }), get), { ok: true })
-  assert.equal(await probe({ ...service(1, HTTP), probe: null }, get), { ok: true })
+  const { ask } = createHttpAsk()
+  assert.equal(await probe(service(1, { kind: 'uptime', graceMs: 5 }), ask), { ok: true })
+  assert.equal(await probe({ ...service(1, HTTP), probe: null }, ask), { ok: true })
 })
 
 test('readiness is seen late by a tenth at the most, and liveness is spread', () => {

@@ -1,5 +1,6 @@
-import type { PlannedService } from '../../schema/plan.ts'
-import { type HttpGet, type ProbeOutcome, probe } from './probe.ts'
+import type { PlannedService } from '../../../schema/plan.ts'
+import type { HttpAsk } from './http-ask.ts'
+import { type ProbeOutcome, probe } from './probe.ts'
 
 /**
  * A service that is not ready yet is probed again after a tenth of the time that it has taken so far, within these
@@ -19,7 +20,7 @@ export interface Prober {
 
 export interface ProberOptions {
   readonly service: Pick<PlannedService, 'address' | 'port' | 'probe' | 'liveness'>
-  readonly get: HttpGet
+  readonly ask: HttpAsk
   /** Takes the outcome, and tells whether the service is ready now. */
   readonly report: (incarnation: string, outcome: ProbeOutcome) => boolean
 }
@@ -31,7 +32,7 @@ interface Pursuit {
 }
 
 /** Probes one service, one probe at a time, the next one after the last has ended. */
-export function createProber({ service, get, report }: ProberOptions): Prober {
+export function createProber({ service, ask, report }: ProberOptions): Prober {
   let current: Pursuit | null = null
   let timer: NodeJS.Timeout | undefined
 
@@ -42,7 +43,7 @@ export function createProber({ service, get, report }: ProberOptions): Prober {
 
   const schedule = (pursuit: Pursuit, delayMs: number) => {
     timer = setTimeout(async () => {
-      const outcome = await probe(service, get)
+      const outcome = await probe(service, ask)
       if (current !== pursuit) return
       const ready = report(pursuit.incarnation, outcome)
       if (current !== pursuit || (ready && isProvenOnce(service.probe))) return

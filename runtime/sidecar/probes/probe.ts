@@ -1,37 +1,49 @@
 import { connect } from 'node:net'
-import type { PlannedService, Probe } from '../../schema/plan.ts'
+import type { PlannedService, Probe } from '../../../schema/plan.ts'
+import type { HttpAsk } from './http-ask.ts'
 
-/** `patient`: a slow answer, which a busy service may give; anything else says that it does not work now. */
 export type ProbeOutcome =
   | { readonly ok: true }
-  | { readonly ok: false; readonly patient: boolean; readonly problem: string }
-
-/** A GET whose answer is read up to a limit; `undici` in the sidecar. */
-export type HttpGet = (url: URL, timeoutMs: number) => Promise<{ readonly status: number; readonly body: string }>
+  | {
+      readonly ok: false
+      /** A slow answer, which a busy service may give; anything else says that it does not work now. */
+      readonly patient: boolean
+      readonly problem: string
+      /**
+       * Set where more is known of its life than that a probe failed. `true`: it lives and is only not ready, however
+       * often it says so. `false`: it will not work again without a restart.
+       */
+      readonly live?: boolean
+    }
 
 type HttpProbe = Extract<Probe, { kind: 'http' }>
 
 /** Asks a service once whether it works. Never throws, and ends within `liveness.timeoutMs`. */
 export async function probe(
   service: Pick<PlannedService, 'address' | 'port' | 'probe' | 'liveness'>,
-  get: HttpGet,
+  ask: HttpAsk,
 ): Promise<ProbeOutcome> {
   const { probe: kind, port, liveness } = service
   if (kind === null || kind.kind === 'uptime' || kind.kind === 'task' || port === null) return { ok: true }
-  const address = service.address ?? '127.0.0.1'
-  const authority = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  const authority = authorityOf(service)
   try {
     if (kind.kind === 'tcp') {
-      await connectOnce(address, port, liveness.timeoutMs)
+      await connectOnce(service.address ?? '127.0.0.1', port, liveness.timeoutMs)
       return { ok: true }
     }
-    const { status, body } = await get(new URL(`http://${authority}${kind.path}`), liveness.timeoutMs)
+    const { status, body } = await ask(new URL(`http://${authority}${kind.path}`), liveness.timeoutMs)
     const flaw = judgeAnswer(kind, status, body)
     return flaw === null ? { ok: true } : { ok: false, patient: false, problem: `GET ${kind.path}: ${flaw}` }
   } catch (error) {
     const subject = kind.kind === 'tcp' ? `port ${port}` : `GET ${kind.path}`
     return judgeFailure(error, subject, authority, liveness.timeoutMs)
   }
+}
+
+/** `127.0.0.1:8188`, `[::1]:8188`: where a service is reached from inside the machine. */
+export function authorityOf({ address, port }: Pick<PlannedService, 'address' | 'port'>): string {
+  const host = address ?? '127.0.0.1'
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** What is wrong with an answer: a status other than 2xx, or JSON that is not what the program gives. */
