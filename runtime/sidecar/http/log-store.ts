@@ -43,9 +43,9 @@ export interface LogStore {
   /** Bounded in time and memory whatever lies on the disk. An abort ends it early with what it has. */
   readonly query: (filter: LogFilter, signal: AbortSignal) => Promise<LogPage>
   /**
-   * Calls with the newest `filter.lines` lines that fit, then with each new one, without a gap or a line twice between the
-   * two. Gives the function that ends it; nothing is called after that. A reader that is slow is the caller's matter: it
-   * ends the following.
+   * The newest `filter.lines` lines that fit, then each new one, without a gap or a line twice between the two. Ends when
+   * aborted, which is no error. It reads on only when the next line is asked for: for a slow reader the disk is the buffer,
+   * and what was rotated away meanwhile is skipped.
    */
-  readonly follow: (filter: LogFilter, onLine: (line: LogLine) => void) => () => void
+  readonly follow: (filter: LogFilter, signal: AbortSignal) => AsyncIterable<LogLine>
 }
