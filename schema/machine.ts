@@ -111,17 +111,18 @@ export interface Machine {
     logs: Path
   }
   /**
-   * The Redis of the job queue.
+   * The Redis of the job queue, to which the machine also says what happens on it.
    */
   redis: {
     /**
-     * Its URL (`redis://`, `rediss://`), user and password included.
+     * Its URL, user and password included: `redis://`, `rediss://` with TLS, or by Sentinel `redis+sentinel://host:port,host:port/master/db` (which job workers do not know). Without one events stay on the machine.
      */
     url: string
     /**
      * Token that workers show to the job API.
      */
     authToken: string
+    certificateAuthority?: AbsolutePath
   }
   /**
    * The program that tells the truth about the machine over HTTP.
@@ -220,6 +221,10 @@ export interface Nginx {
     timeout: Duration
   }
   /**
+   * The machine is healthy without it: while it does not work, `/health` answers 200 and names it as degraded.
+   */
+  optional: boolean
+  /**
    * What happens to this service when one that it depends on was restarted and is ready again.
    */
   onDependencyRestart: 'restart' | 'keep'
@@ -316,6 +321,10 @@ export interface Comfyui {
     timeout: Duration
   }
   /**
+   * The machine is healthy without it: while it does not work, `/health` answers 200 and names it as degraded.
+   */
+  optional: boolean
+  /**
    * What happens to this service when one that it depends on was restarted and is ready again.
    */
   onDependencyRestart: 'restart' | 'keep'
@@ -376,6 +385,10 @@ export interface Automatic1111 {
     timeout: Duration
   }
   /**
+   * The machine is healthy without it: while it does not work, `/health` answers 200 and names it as degraded.
+   */
+  optional: boolean
+  /**
    * What happens to this service when one that it depends on was restarted and is ready again.
    */
   onDependencyRestart: 'restart' | 'keep'
@@ -428,6 +441,10 @@ export interface RedisWorker {
     signal: Signal
     timeout: Duration
   }
+  /**
+   * The machine is healthy without it: while it does not work, `/health` answers 200 and names it as degraded.
+   */
+  optional: boolean
   /**
    * What happens to this service when one that it depends on was restarted and is ready again.
    */
@@ -482,6 +499,10 @@ export interface Ollama {
     signal: Signal
     timeout: Duration
   }
+  /**
+   * The machine is healthy without it: while it does not work, `/health` answers 200 and names it as degraded.
+   */
+  optional: boolean
   /**
    * What happens to this service when one that it depends on was restarted and is ready again.
    */
@@ -547,6 +568,10 @@ export interface Custom {
     signal: Signal
     timeout: Duration
   }
+  /**
+   * The machine is healthy without it: while it does not work, `/health` answers 200 and names it as degraded.
+   */
+  optional: boolean
   /**
    * What happens to this service when one that it depends on was restarted and is ready again.
    */

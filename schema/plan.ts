@@ -18,6 +18,7 @@ export interface Plan {
   readonly bundles: Readonly<Record<string, readonly string[]>>
   readonly proxy: PlannedProxy | null
   readonly sidecar: PlannedSidecar
+  readonly redis: PlannedRedis
   readonly secrets: readonly PlannedSecret[]
   /** Files that setup writes with secrets resolved, mode 0600: the workers' `.env`. */
   readonly secretFiles: readonly PlannedSecretFile[]
@@ -52,6 +53,14 @@ export interface PlannedGpu {
   readonly memoryGB: number
   readonly model: string
   readonly mock: boolean
+}
+
+/** Where the machine's events go. */
+export interface PlannedRedis {
+  /** The secret with the URL; `null`: events stay on the machine. It may resolve to nothing at boot, which means the same. */
+  readonly urlSecret: string | null
+  /** File with the certificates (PEM) of who vouches for a server with TLS. */
+  readonly certificateAuthority: string | null
 }
 
 /** Absolute paths, as the running machine sees them. */
@@ -121,6 +130,8 @@ export interface PlannedService {
   readonly liveness: { readonly intervalMs: number; readonly timeoutMs: number; readonly failures: number }
   readonly stop: { readonly signal: string; readonly timeoutMs: number }
   readonly onDependencyRestart: 'restart' | 'keep'
+  /** The machine is healthy without it; while it does not work, the machine is degraded. */
+  readonly optional: boolean
   readonly logs: { readonly directory: string; readonly maxSizeBytes: number; readonly maxFiles: number }
   /** Set where the supervisor is told of readiness on a file descriptor (s6 `notification-fd`). */
   readonly readiness: { readonly fd: number; readonly timeoutUpMs: number } | null

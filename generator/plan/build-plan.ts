@@ -79,6 +79,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     bundles: planBundles(services),
     proxy,
     sidecar: planSidecar(context, services),
+    redis: planRedis(context),
     secrets: secrets.planned(),
     secretFiles: planWorkerFiles(context, services),
     provisioning: {
@@ -184,6 +185,14 @@ function planSidecar(context: PlanContext, services: readonly PlannedService[]):
     port: sidecar?.port ?? 0,
     tokenSecret: context.secret('/sidecar/token', 'api-token', token),
     allowedOrigins,
+  }
+}
+
+function planRedis({ settings, secret, place }: PlanContext): Plan['redis'] {
+  const { url, certificateAuthority } = settings.redis
+  return {
+    urlSecret: secret('/redis/url', 'redis-url', url),
+    certificateAuthority: certificateAuthority === undefined ? null : place(certificateAuthority),
   }
 }
 

@@ -42,6 +42,7 @@ export function draftSidecar(context: PlanContext): ServiceDraft {
       liveness: { intervalMs: 10_000, timeoutMs: 5_000, failures: 3 },
       stop: { signal: 'SIGTERM', timeoutMs: durationMs(sidecar.stop.timeout) },
       onDependencyRestart: 'keep',
+      optional: false,
       logs: planLogs(context, 'sidecar', sidecar.logs),
       readiness: null,
       workerId: null,

@@ -11,12 +11,13 @@ export interface SupervisionSettings {
   readonly liveness: { readonly interval: string; readonly timeout: string; readonly failures: number }
   readonly stop: { readonly signal: string; readonly timeout: string }
   readonly onDependencyRestart: 'restart' | 'keep'
+  readonly optional: boolean
   readonly logs: Logs
 }
 
 export type Supervision = Pick<
   PlannedService,
-  'restart' | 'startupTimeoutMs' | 'liveness' | 'stop' | 'onDependencyRestart' | 'logs'
+  'restart' | 'startupTimeoutMs' | 'liveness' | 'stop' | 'onDependencyRestart' | 'optional' | 'logs'
 >
 
 /** How an instance is supervised, from its settings. */
@@ -40,6 +41,7 @@ export function planSupervision(context: PlanContext, name: string, settings: Su
     },
     stop: { signal: stop.signal, timeoutMs: durationMs(stop.timeout) },
     onDependencyRestart: settings.onDependencyRestart,
+    optional: settings.optional,
     logs: planLogs(context, name, settings.logs),
   }
 }
@@ -64,6 +66,7 @@ export function supervisionProvenance(service: Pointer): Record<string, Provenan
     'stop.signal': at('stop', 'signal'),
     'stop.timeoutMs': at('stop', 'timeout'),
     onDependencyRestart: at('onDependencyRestart'),
+    optional: at('optional'),
     'logs.directory': { pointer: '/paths/logs' },
     'logs.maxSizeBytes': at('logs', 'maxSize'),
     'logs.maxFiles': at('logs', 'maxFiles'),
