@@ -1,9 +1,9 @@
 /** Weakest first. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-const SEVERITY: Readonly<Record<LogLevel, number>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, fatal: 5 }
+const SEVERITY: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
 /** Whether `level` is at least as grave as `minimum`. */
 export function isAtLeast(level: LogLevel, minimum: LogLevel): boolean {
@@ -11,31 +11,27 @@ export function isAtLeast(level: LogLevel, minimum: LogLevel): boolean {
 }
 
 /** How programs write their levels: python, syslog and nginx, Go, Java, npm and zap, in lower case. */
-const NAMES: ReadonlyMap<string, LogLevel> = new Map([
-  ...['trace', 'trc', 'silly', 'finest'].map((name): [string, LogLevel] => [name, 'trace']),
-  ...['debug', 'dbg', 'verbose', 'fine'].map((name): [string, LogLevel] => [name, 'debug']),
-  ...['info', 'inf', 'information', 'notice', 'log', 'success', 'http'].map((name): [string, LogLevel] => [
-    name,
-    'info',
-  ]),
-  ...['warn', 'wrn', 'warning'].map((name): [string, LogLevel] => [name, 'warn']),
-  ...['error', 'err', 'severe', 'exception'].map((name): [string, LogLevel] => [name, 'error']),
-  ...['fatal', 'ftl', 'critical', 'crit', 'alert', 'emerg', 'emergency', 'panic', 'dpanic'].map(
-    (name): [string, LogLevel] => [name, 'fatal'],
-  ),
-])
+const NAMES: Readonly<Record<LogLevel, readonly string[]>> = {
+  debug: ['debug', 'dbg', 'verbose', 'fine', 'trace', 'trc', 'silly', 'finest', 'notset'],
+  info: ['info', 'inf', 'information', 'notice', 'log', 'success', 'http'],
+  warn: ['warn', 'wrn', 'warning'],
+  error: [
+    ...['error', 'err', 'severe', 'exception', 'fatal', 'ftl', 'critical', 'crit', 'alert', 'emerg', 'emergency'],
+    ...['panic', 'dpanic'],
+  ],
+}
+
+const BY_NAME: ReadonlyMap<string, LogLevel> = new Map(
+  LOG_LEVELS.flatMap((level) => NAMES[level].map((name): [string, LogLevel] => [name, level])),
+)
 
 /** The level of that name, in any case and any program's word for it; `null` where it is none. */
 export function levelOfName(name: string): LogLevel | null {
-  return NAMES.get(name.toLowerCase()) ?? null
+  return BY_NAME.get(name) ?? BY_NAME.get(name.toLowerCase()) ?? null
 }
 
-/**
- * The level of a number: pino and bunyan count 10 (trace) to 60 (fatal), python's logging 10 (debug) to 50 (critical).
- * The two differ; pino's reading holds, since python's formatters write names.
- */
+/** The level of pino's and bunyan's numbers: 10 trace, 20 debug, 30 info, 40 warn, 50 error, 60 fatal. */
 export function levelOfNumber(value: number): LogLevel | null {
-  if (!(value >= 0)) return null
-  const index = Math.min(LOG_LEVELS.length - 1, Math.max(0, Math.floor(value / 10) - 1))
-  return LOG_LEVELS[index]!
+  if (!(value > 0)) return null
+  return value < 30 ? 'debug' : value < 40 ? 'info' : value < 50 ? 'warn' : 'error'
 }

@@ -13,81 +13,69 @@ export interface LogLine {
   readonly message: string
   /** The further fields of a structured line. */
   readonly context: Readonly<Record<string, unknown>> | null
-  /** Id of a request, a job, a prompt or a boot, whichever the line names first in this order. */
+  /** Id of a request, a job, a prompt or a boot that the line names. */
   readonly correlationId: string | null
 }
 
-/** A place in time, or between two lines (see `LogPage`). */
-export type LogBound = { readonly timeMs: number } | { readonly cursor: LogCursor }
+/** Which lines. What is `null` or absent does not restrict. */
+export interface LogFilter {
+  /** Names of services or bundles (`gpu0`, `comfyui`). Empty: all services. */
+  readonly services: readonly string[]
+  readonly gpu: number | null
+  /** This level and those above it. */
+  readonly level: LogLevel | null
+  /** Not older than this, ms since 1970. */
+  readonly sinceMs: number | null
+  /** Not newer than this, ms since 1970. */
+  readonly untilMs?: number | null
+  /** Only what came after this place: `newer` of a page. */
+  readonly after?: LogCursor | null
+  /** Only what came before this place: `older` of a page. */
+  readonly before?: LogCursor | null
+  /** Text that the line contains, letter case apart. */
+  readonly grep: string | null
+  /** A pattern that the line matches; one that takes too long ends the query. */
+  readonly pattern?: RegExp | null
+  readonly correlationId: string | null
+  /** The newest so many of the lines that fit. */
+  readonly lines: number
+}
 
-/** The place after the oldest `count` lines of exactly `timeMs` (`null`: after all of them) that a filter lets pass. */
+/** The place behind the oldest `count` of the fitting lines of exactly `timeMs`; `null`: behind all of them. */
 export interface LogCursor {
   readonly timeMs: number
   readonly count: number | null
 }
 
-export interface LogFilter {
-  /** Names of services or bundles (`gpu0`, `comfyui`); `null`: all. */
-  readonly services: readonly string[] | null
-  readonly gpu: number | null
-  /** The weakest level that is shown; `null`: all. */
-  readonly level: LogLevel | null
-  /** Only lines from here on. */
-  readonly since: LogBound | null
-  /** Only lines up to here. */
-  readonly until: LogBound | null
-  /** The newest lines that the other conditions let pass, at most this many. */
-  readonly lines: number
-  /** Text that a line must have: a part of it in any case, or a pattern. */
-  readonly grep: LogGrep | null
-}
-
-export type LogGrep =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'pattern'; readonly source: string; readonly flags: string }
-
-/** Lines by time, oldest first. A cursor is only of use with the filter that it came from. */
 export interface LogPage {
+  /** Oldest first. */
   readonly lines: readonly LogLine[]
-  /** The time limit ended the search: there may be more lines before `older`. */
-  readonly truncated: boolean
-  /** As `until`, gives the lines before these; `null` where there are none. */
-  readonly older: string | null
-  /** As `since`, gives the lines after these; `null` where there is no line at all. */
-  readonly newer: string | null
+  /** The search ended at its time limit before it had seen everything that could fit: `older` goes on from there. */
+  readonly isPartial: boolean
+  /** With `before` and the same filter otherwise: the lines before these. `null` where there are none. */
+  readonly older: LogCursor | null
+  /** With `after` and the same filter otherwise: the lines after these. `null` where there is no line at all. */
+  readonly newer: LogCursor | null
 }
 
-/** Why a query or follow ended without being asked to; `message` is for whoever asked. */
-export interface LogRefusal {
-  readonly code: 'BAD_PATTERN' | 'SLOW_PATTERN' | 'FAILED'
-  readonly message: string
-}
-
+/** The logs of all services of a machine. */
 export interface LogStore {
-  /** The newest lines that the filter lets pass. Bounded in time and memory. Rejects with a LogQueryError. */
-  readonly query: (filter: LogFilter) => Promise<LogPage>
-  /** The newest lines of one service, without requests that a proxy noted: quick, for a service that has failed. */
+  /**
+   * Bounded in time and memory whatever lies on the disk. An abort ends it early with what it has. Rejects with a
+   * LogQueryError where the pattern is too slow.
+   */
+  readonly query: (filter: LogFilter, signal?: AbortSignal) => Promise<LogPage>
+  /** The newest messages of one service, oldest first, requests that a proxy noted apart. Reads no more than it needs. */
   readonly lastLines: (service: string, count: number) => Promise<readonly LogLine[]>
   /**
-   * The lines that `query` gives, then each new one. No line is lost or given twice while files rotate. Reading waits for a
-   * promise that `onLine` returns: a slow reader holds nothing in memory. `onEnd` is called once if it ends by itself, with
-   * the reason, and never after the returned function was called.
+   * The newest `filter.lines` lines that fit, then each new one, without a gap or a line twice between the two and across
+   * rotations. Ends when aborted, which is no error. It reads on only when the next line is asked for: for a slow reader the
+   * disk is the buffer, and where it was rotated away meanwhile a line of level `warn` says so.
    */
-  readonly follow: (
-    filter: LogFilter,
-    onLine: (line: LogLine) => void | Promise<void>,
-    onEnd: (reason: LogRefusal) => void,
-  ) => () => void
-  /** Ends all followers. */
-  readonly close: () => void
+  readonly follow: (filter: LogFilter, signal: AbortSignal) => AsyncIterable<LogLine>
 }
 
-/** A query that cannot be answered, by its `refusal`. */
+/** A query that cannot be answered as it was asked. */
 export class LogQueryError extends Error {
-  readonly refusal: LogRefusal
-
-  constructor(refusal: LogRefusal) {
-    super(refusal.message)
-    this.refusal = refusal
-  }
+  readonly code = 'SLOW_PATTERN'
 }
