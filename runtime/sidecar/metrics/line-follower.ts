@@ -1,0 +1,179 @@
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { splitLines } from './split-lines.ts'
+
+/** A piece is read, counted, and then others have their turn: some two milliseconds of work. */
+const PIECE_BYTES = 128 * 1024
+
+/** Up to where a log was read: names a place in a file, whatever the file is called by then. */
+export interface LogPosition {
+  readonly inode: number
+  readonly offset: number
+}
+
+export interface LineFollower {
+  /** Reads on, to the end of what is there. One call at a time does so; a second one meanwhile returns at once. */
+  readonly advance: () => Promise<void>
+  /** Behind the last line that was given; `null` while there is no log. */
+  readonly position: () => LogPosition | null
+  /** What is written of the present file and not read yet, as seen at the last `advance`. */
+  readonly behindBytes: () => number
+  readonly close: () => Promise<void>
+}
+
+export interface LineFollowerOptions {
+  /** Directory of s6-log: `current`, and archives `@...` whose names sort by time. */
+  readonly directory: string
+  /** Where to go on; `null`: at the end of what is there now. */
+  readonly from: LogPosition | null
+  readonly onLines: (lines: readonly string[]) => void
+  /** A line without an end within a whole piece was skipped, or cut off by the end of its file. */
+  readonly onBrokenLine: () => void
+  /** The file that was read is gone, and with it perhaps lines that were not read. */
+  readonly onGap: () => void
+}
+
+/** Follows the lines that s6-log writes to a directory, through its rotations, in bounded pieces. */
+export function createLineFollower(options: LineFollowerOptions): LineFollower {
+  const source = createSource(options)
+  const piece = Buffer.allocUnsafe(PIECE_BYTES)
+  let running: Promise<void> | null = null
+  let isClosed = false
+  let isSkipping = false
+  let behindBytes = 0
+
+  /** Reads one piece; says whether there may be more of it. */
+  const readPiece = async (file: OpenFile): Promise<boolean> => {
+    const { bytesRead } = await file.handle.read(piece, 0, PIECE_BYTES, file.offset)
+    if (bytesRead === 0) return false
+    const { lines, consumed } = splitLines(piece.subarray(0, bytesRead))
+    if (consumed > 0) {
+      file.offset += consumed
+      // The first of them is the rest of a line that was too long.
+      const whole = isSkipping ? lines.slice(1) : lines
+      isSkipping = false
+      if (whole.length > 0) options.onLines(whole)
+      return true
+    }
+    if (bytesRead < PIECE_BYTES) return false
+    file.offset += bytesRead
+    if (!isSkipping) options.onBrokenLine()
+    isSkipping = true
+    return true
+  }
+
+  const readAll = async (file: OpenFile): Promise<void> => {
+    while (!isClosed && (await readPiece(file))) await nextTurn()
+  }
+
+  const run = async (): Promise<void> => {
+    for (let file = await source.present(); file !== null && !isClosed; file = await source.next()) {
+      await readAll(file)
+      // Asked before the last look: what is written until the file is put away is still read.
+      const isPutAway = await source.isPutAway()
+      if (isPutAway) await readAll(file)
+      const { size } = await file.handle.stat()
+      if (size < file.offset) file.offset = 0
+      behindBytes = Math.max(0, size - file.offset)
+      if (!isPutAway) return
+      if (behindBytes > 0 && !isSkipping) options.onBrokenLine()
+      file.offset = size
+      isSkipping = false
+    }
+  }
+
+  const advance = async () => {
+    if (isClosed || running !== null) return
+    running = run()
+    try {
+      await running
+    } finally {
+      running = null
+    }
+  }
+  const close = async () => {
+    isClosed = true
+    await running?.catch(() => {})
+    await source.close()
+  }
+  return { advance, position: source.position, behindBytes: () => behindBytes, close }
+}
+
+interface OpenFile {
+  readonly handle: FileHandle
+  readonly inode: number
+  offset: number
+}
+
+/** The files of the directory, one after another. */
+function createSource({ directory, from, onGap }: Pick<LineFollowerOptions, 'directory' | 'from' | 'onGap'>) {
+  let file: OpenFile | null = null
+  let isFirst = true
+
+  const openAt = async (path: string, offset: number | 'end'): Promise<OpenFile | null> => {
+    const handle = await orMissing(open(path, 'r'))
+    if (handle === null) return null
+    const { ino: inode, size } = await handle.stat()
+    await file?.handle.close()
+    file = { handle, inode, offset: offset === 'end' ? size : Math.min(offset, size) }
+    return file
+  }
+
+  /** The first file of all: the one that was read before, else the present one. */
+  const openFirst = async (): Promise<OpenFile | null> => {
+    const entries = await listLog(directory)
+    const known = from === null ? undefined : entries.find(({ inode }) => inode === from.inode)
+    if (known !== undefined && from !== null) return openAt(known.path, from.offset)
+    if (from === null) return openAt(`${directory}/current`, 'end')
+    if (entries.length > 0) onGap()
+    return openAt(entries[0]?.path ?? `${directory}/current`, 0)
+  }
+
+  return {
+    present: async (): Promise<OpenFile | null> => {
+      if (file !== null) return file
+      if (isFirst) {
+        isFirst = false
+        return openFirst()
+      }
+      return openAt(`${directory}/current`, 0)
+    },
+    isPutAway: async () => (await orMissing(stat(`${directory}/current`)))?.ino !== file?.inode,
+    /** The file that was begun after the one that was put away. */
+    next: async (): Promise<OpenFile | null> => {
+      const entries = await listLog(directory)
+      const at = entries.findIndex(({ inode }) => inode === file?.inode)
+      if (at < 0 && entries.length > 0) onGap()
+      const next = entries[at + 1]
+      return next === undefined ? null : openAt(next.path, 0)
+    },
+    position: (): LogPosition | null => (file === null ? from : { inode: file.inode, offset: file.offset }),
+    close: async () => {
+      await file?.handle.close()
+      file = null
+    },
+  }
+}
+
+/** The archives from the oldest one on, then `current`. */
+async function listLog(directory: string): Promise<readonly { readonly path: string; readonly inode: number }[]> {
+  const names = (await orMissing(readdir(directory))) ?? []
+  const archives = names.filter((name) => name.startsWith('@')).sort()
+  const found = await Promise.all(
+    [...archives, 'current'].map(async (name) => {
+      const path = `${directory}/${name}`
+      const stats = await orMissing(stat(path))
+      return stats === null ? [] : [{ path, inode: stats.ino }]
+    }),
+  )
+  return found.flat()
+}
+
+async function orMissing<Result>(promise: Promise<Result>): Promise<Result | null> {
+  try {
+    return await promise
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
