@@ -91,14 +91,26 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
       'Not read: ComfyUI is run from `services.comfyui.directory`; what lies there is up to the image or the volume.',
   },
   {
-    names: '`HF_TOKEN`, `CIVITAI_TOKEN`, `OPENAI_API_KEY`, `EMPROPS_API_KEY`, `EMPROPS_API_URL`, `EMP_API_URL`',
-    instead: 'Not read by the compiler. Give them to a service by reference: `env: { HF_TOKEN: "${HF_TOKEN:-}" }`.',
+    names: '`HF_TOKEN`, `CIVITAI_TOKEN`',
+    instead:
+      'Not read by the compiler: the task that downloads `models` takes them when the machine boots. Give them to a service by reference: `env: { HF_TOKEN: "${HF_TOKEN:-}" }`.',
+  },
+  {
+    names: '`OPENAI_API_KEY`, `EMPROPS_API_KEY`, `EMPROPS_API_URL`, `EMP_API_URL`',
+    instead:
+      'Not read by the compiler. Give them to a service by reference: `env: { OPENAI_API_KEY: "${OPENAI_API_KEY:-}" }`.',
   },
   {
     names:
-      '`AWS_*`, `AZURE_*`, `GOOGLE_APPLICATION_CREDENTIALS`, `GCS_BUCKET`, `CLOUD_*`, `STORAGE_TEST_MODE`, `SKIP_*_SYNC`, `SKIP_MODEL_DOWNLOAD`, `FORCE_MODEL_SYNC`, `MAX_SYNC_AGE_DAYS`, `TEST_MODEL_*`, `STATIC_MODELS`',
+      '`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SECRET_ACCESS_KEY_ENCODED`, `AWS_DEFAULT_REGION`, `AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_KEY`, `GOOGLE_APPLICATION_CREDENTIALS`',
     instead:
-      'Not read: models are what lies in `paths.shared`. To fetch some at boot, write a custom service with `task: true`, give it these variables in `env`, and name it in `dependsOn`.',
+      'Not read by the compiler: the task that downloads `models` takes them when the machine boots, for `s3://`, `az://` and `gs://`.',
+  },
+  {
+    names:
+      '`GCS_BUCKET`, `CLOUD_*`, `STORAGE_TEST_MODE`, `SKIP_AWS_SYNC`, `SKIP_AZURE_SYNC`, `SKIP_STORAGE_SYNC`, `FORCE_MODEL_SYNC`, `MAX_SYNC_AGE_DAYS`, `TEST_MODEL_*`, `STATIC_MODELS`',
+    instead:
+      'Not read: no bucket is mirrored whole. Each file that the machine needs stands in `models`, and is fetched when it is missing or another.',
   },
   {
     names: '`WORKER_LOCAL_PATH`, `WORKER_BUNDLE_MODE`, `USE_LOCAL_WORKER`, `STANDALONE_MODE`',

@@ -34,6 +34,8 @@ export interface CompileInput {
   readonly portOffset?: number
   /** For the local target: absolute paths of its state directory, of machinegen's programs and of Node. */
   readonly local?: { readonly stateDirectory: string; readonly programDirectory: string; readonly node: string }
+  /** The lock file beside the machine file: `machinegen lock` writes it. */
+  readonly lock?: { readonly file: string; readonly text: string } | null
   /** First line of every generated file that can have comments, without the comment sign. */
   readonly marker?: string
 }
@@ -108,6 +110,7 @@ function planOptions(input: CompileInput): Parameters<typeof buildPlan>[1] {
     portOffset: input.portOffset ?? 0,
     node: local?.node ?? 'node',
     detectedGpus: input.detectedGpus ?? null,
+    lock: input.lock ?? null,
   }
 }
 

@@ -103,6 +103,32 @@ export interface Machine {
     [k: string]: Custom | Nginx | Comfyui | Automatic1111 | RedisWorker | Ollama | undefined
   }
   /**
+   * Models that the machine downloads, into the model folders below `paths.shared`. Those that are there and right are not fetched again.
+   */
+  models: Model[]
+  /**
+   * How the machine fetches what it needs.
+   */
+  provisioning: {
+    /**
+     * Whether `models` are downloaded. `false`: the machine takes what is on its volume.
+     */
+    downloadModels: boolean
+    /**
+     * Files that are downloaded at the same time.
+     */
+    parallelFiles: number
+    /**
+     * Parts of one large file that are downloaded at the same time, where its server can send parts.
+     */
+    segments: number
+    bandwidthLimit?: Size
+    /**
+     * How often in a row a download that brings nothing is tried again, with growing pauses, before its task fails and its supervisor starts it anew.
+     */
+    retries: number
+  }
+  /**
    * Where things are in the machine. The local target puts all of them below its state directory.
    */
   paths: {
@@ -577,4 +603,41 @@ export interface Custom {
    */
   onDependencyRestart: 'restart' | 'keep'
   logs: Logs
+}
+/**
+ * One model file: where it comes from, and where it goes.
+ */
+export interface Model {
+  /**
+   * Where it comes from: `https://...`, `hf://ORG/REPOSITORY/PATH` with `@REVISION` at the end or not (Hugging Face), `civitai://MODEL_VERSION_ID`, or a bucket: `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `az://CONTAINER/PATH`. No credential may stand in it.
+   */
+  url: string
+  /**
+   * The model folder it goes to, by ComfyUI's name for it: `checkpoints`, `loras`, `vae`, `controlnet`, `diffusion_models`, ...
+   */
+  folder: string
+  /**
+   * What it is called in the folder; with `/` for a folder in it. Absent: as the source calls it.
+   */
+  file?: string
+  /**
+   * SHA-256 of the file. Anything else that arrives is refused. Absent: what the source says of it, and what the file says of itself.
+   */
+  sha256?: string
+  /**
+   * Its exact size in bytes. Absent: what the source says.
+   */
+  sizeBytes?: number
+  /**
+   * `before-start`: ComfyUI and Automatic1111 wait for it. `background`: they do not, and find it when it is there.
+   */
+  when: 'before-start' | 'background'
+  /**
+   * The machine is complete without it: that it cannot be had is a warning.
+   */
+  optional: boolean
+  /**
+   * Bearer token for the host of `url`, sent to no other. Absent: `HF_TOKEN` for huggingface.co, `CIVITAI_TOKEN` for civitai.com, where they are set.
+   */
+  token?: string
 }

@@ -22,7 +22,7 @@ export interface Plan {
   readonly secrets: readonly PlannedSecret[]
   /** Files that setup writes with secrets resolved, mode 0600: the workers' `.env`. */
   readonly secretFiles: readonly PlannedSecretFile[]
-  readonly provisioning: { readonly ollamaModels: readonly string[]; readonly workerPackageUrl: string | null }
+  readonly provisioning: PlannedProvisioning
   readonly stopBudget: StopBudget
 }
 
@@ -92,7 +92,16 @@ export interface PlannedDirectory {
   readonly user: string | null
 }
 
-export type ServiceType = 'sidecar' | 'nginx' | 'comfyui' | 'automatic1111' | 'redis-worker' | 'ollama' | 'custom'
+export type ServiceType =
+  | 'sidecar'
+  | 'nginx'
+  | 'comfyui'
+  | 'automatic1111'
+  | 'redis-worker'
+  | 'ollama'
+  | 'custom'
+  /** A task of the machine's own: models, custom nodes, ... */
+  | 'provision'
 
 export interface PlannedService {
   /** Instance name: `comfyui-gpu0`, `nginx`, `my-api`. */
@@ -224,6 +233,57 @@ export interface PlannedSecretFile {
   /** The service whose whole environment it holds, secrets resolved: lines of `KEY=value`, sorted. */
   readonly service: string
 }
+
+/** What the tasks of the machine fetch and check. */
+export interface PlannedProvisioning {
+  readonly ollamaModels: readonly string[]
+  readonly workerPackageUrl: string | null
+  readonly models: readonly PlannedModel[]
+  readonly downloads: PlannedDownloads
+  /** Variable (`HF_TOKEN`) -> name of the secret that it gives; those that the sources of this machine need. */
+  readonly credentials: Readonly<Record<string, string>>
+}
+
+export interface PlannedDownloads {
+  readonly parallelFiles: number
+  readonly segments: number
+  /** `null`: no limit. */
+  readonly bandwidthBytesPerSecond: number | null
+  readonly retries: number
+}
+
+export interface PlannedModel {
+  /** What messages call it: `models[2]`. */
+  readonly entry: string
+  /** As the machine file has it. */
+  readonly url: string
+  readonly source: ModelSource
+  readonly folder: string
+  /** Where that folder is. */
+  readonly directory: string
+  /** Path in the directory; `null`: the source says what it is called. */
+  readonly file: string | null
+  readonly sha256: string | null
+  readonly sizeBytes: number | null
+  readonly when: 'before-start' | 'background'
+  readonly optional: boolean
+  /** Its own token, by the name of the secret. */
+  readonly tokenSecret: string | null
+  /** Size and hash come from the lock file: the source may say what it likes. */
+  readonly locked: boolean
+}
+
+export type ModelSource =
+  | { readonly kind: 'http'; readonly url: string }
+  /** `repository` as in URLs: `org/name`, or `datasets/org/name`. */
+  | {
+      readonly kind: 'huggingface'
+      readonly repository: string
+      readonly path: string
+      readonly revision: string
+    }
+  | { readonly kind: 'civitai'; readonly versionId: string }
+  | { readonly kind: 'bucket'; readonly provider: 's3' | 'gs' | 'az'; readonly bucket: string; readonly path: string }
 
 export interface StopBudget {
   /** The longest chain, in the order in which it stops. */

@@ -53,6 +53,15 @@ export const boolean: Reader = reader('"true", "1", "yes" or "on", or "false", "
   return Object.hasOwn(BOOLEANS, word) ? BOOLEANS[word] : undefined
 })
 
+/** A switch that turns something off. */
+export const opposite: Reader = {
+  accepts: boolean.accepts,
+  read: (value, environment) => {
+    const said = boolean.read(value, environment)
+    return said !== null && 'value' in said ? { ...said, value: !said.value } : said
+  },
+}
+
 export const text: Reader = reader('a text', (value) => value)
 
 export const machineId: Reader = reader(

@@ -16,6 +16,7 @@ import {
   modelsUnlessPath,
   ollamaAddress,
   ollamaPort,
+  opposite,
   path,
   port,
   text,
@@ -154,6 +155,13 @@ const machineRows: readonly EnvironmentRow[] = [
     reader: port,
     description: 'Port of the health API.',
     example: 'HEALTH_PORT=9090',
+  },
+  {
+    pointer: '/provisioning/downloadModels',
+    variables: [{ name: 'SKIP_MODEL_DOWNLOAD', machines: ['B', 'K'], note: 'says the opposite' }],
+    reader: opposite,
+    description: 'Whether models are downloaded.',
+    example: 'SKIP_MODEL_DOWNLOAD=true',
   },
 ]
 

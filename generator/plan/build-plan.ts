@@ -1,6 +1,7 @@
 import type { Custom, Machine } from '../../schema/machine.ts'
 import type { Plan, PlannedProxy, PlannedService } from '../../schema/plan.ts'
 import { childPointer } from '../load/origin.ts'
+import { draftTasks, TASK_NAMES } from '../services/provisioning-task.ts'
 import { BUILT_IN_KINDS, kindOf } from '../services/registry.ts'
 import type { Finding, PlanContext, Provenance, ServiceDraft } from '../services/service-type.ts'
 import { draftSidecar } from '../services/sidecar.ts'
@@ -9,10 +10,12 @@ import { inStartOrder, resolveDependencies } from './dependencies.ts'
 import { planDirectories } from './directories.ts'
 import { checkGpuMemory, planGpus } from './gpus.ts'
 import { checkLiteralSecrets, checkMixedSecrets } from './literal-secrets.ts'
+import { readLock } from './lock-file.ts'
 import { checkInstanceNames, checkServiceName } from './names.ts'
 import { checkOverlay } from './overlay.ts'
 import { type PathOptions, placePath, planPaths } from './paths.ts'
 import { checkPorts } from './ports.ts'
+import { planProvisioning } from './provisioning.ts'
 import { planProxy, proxyClaims } from './proxy.ts'
 import { durationMs } from './quantities.ts'
 import { checkRestartBudget } from './restart-budget.ts'
@@ -28,6 +31,8 @@ export interface PlanOptions {
   /** The Node that runs machinegen's own programs. */
   readonly node: string
   readonly detectedGpus: number | null
+  /** Text of the lock file beside the machine file; `null`: there is none, nothing is locked. */
+  readonly lock: { readonly file: string; readonly text: string } | null
 }
 
 export interface PlanResult {
@@ -53,9 +58,11 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     paths,
     place: (path) => placePath(path, settings.paths.workspace, paths.workspace),
     secret: secrets.add,
+    lock: readLock(options.lock, settings, report),
     report,
   }
-  const drafts = draftServices(context)
+  const provisioning = planProvisioning(context)
+  const drafts = [...draftServices(context), ...draftTasks(context, provisioning)]
   const proxy = planProxy(context, drafts, planRoutes(drafts))
   const services = connectServices(context, drafts, proxy)
   checkMachine(context, drafts, services, proxy)
@@ -82,10 +89,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     redis: planRedis(context),
     secrets: secrets.planned(),
     secretFiles: planWorkerFiles(context, services),
-    provisioning: {
-      ollamaModels: settings.services.ollama?.enabled ? settings.services.ollama.models : [],
-      workerPackageUrl: settings.services.redisWorker?.enabled ? settings.services.redisWorker.downloadUrl : null,
-    },
+    provisioning,
     stopBudget,
   }
   return { plan, literalSecrets: secrets.literals(), provenance: provenanceOf(settings, drafts) }
@@ -146,6 +150,9 @@ function connectServices(
 ): PlannedService[] {
   const { services } = context.settings
   const keys = new Map(Object.entries(services).map(([key, value]) => [key, { enabled: (value as Custom).enabled }]))
+  // A custom service may wait for what a task fetches.
+  for (const name of TASK_NAMES)
+    if (drafts.some(({ service }) => service.key === name)) keys.set(name, { enabled: true })
   const waitsFor = resolveDependencies(drafts, keys, context.report)
   const routed = new Set(proxy?.routes.flatMap((route) => (route.kind === 'service' ? [route.service] : [])) ?? [])
   const connected = drafts.map(({ service }) => {

@@ -1,4 +1,5 @@
 import { childPointer } from '../load/origin.ts'
+import { TASK_NAMES } from '../services/provisioning-task.ts'
 import type { Finding, ServiceDraft } from '../services/service-type.ts'
 
 /** Names that s6-overlay or the compiler gives to something else. */
@@ -17,6 +18,7 @@ const RESERVED = new Set([
   'legacy-services',
   'logs',
   'machine',
+  ...TASK_NAMES,
 ])
 
 const RESERVED_PATTERNS: readonly { readonly pattern: RegExp; readonly why: string }[] = [

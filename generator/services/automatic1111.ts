@@ -90,7 +90,11 @@ function draftAutomatic1111(
       readiness: null,
       workerId: null,
     },
-    dependsOn: settings.dependsOn.map((key, index) => ({ key, pointer: `/services/automatic1111/dependsOn/${index}` })),
+    dependsOn: [
+      ...settings.dependsOn.map((key, index) => ({ key, pointer: `/services/automatic1111/dependsOn/${index}` })),
+      // Where the machine has models that must be there first.
+      { key: 'models', pointer: null },
+    ],
     claims: [{ port, purpose: name, pointer: '/services/automatic1111/basePort' }],
     routes: [
       {

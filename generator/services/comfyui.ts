@@ -95,7 +95,11 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
       readiness: null,
       workerId: null,
     },
-    dependsOn: settings.dependsOn.map((key, index) => ({ key, pointer: `/services/comfyui/dependsOn/${index}` })),
+    dependsOn: [
+      ...settings.dependsOn.map((key, index) => ({ key, pointer: `/services/comfyui/dependsOn/${index}` })),
+      // Where the machine has models that must be there first.
+      { key: 'models', pointer: null },
+    ],
     claims: [{ port, purpose: name, pointer: '/services/comfyui/basePort' }],
     routes: [
       { kind: 'service', path: `/comfyui/${gpu.index}/`, service: name, host: 'forward', pointer: '/services/comfyui' },

@@ -2,6 +2,7 @@ import type { Machine } from '../../schema/machine.ts'
 import type { MachinePaths, PlannedGpu, PlannedService, ProxyRoute, ServiceType } from '../../schema/plan.ts'
 import type { Diagnostic } from '../diagnostics/diagnostic.ts'
 import type { Pointer } from '../load/origin.ts'
+import type { LockFile } from '../plan/lock-file.ts'
 
 /** What a service type may read, and where it reports what it finds. */
 export interface PlanContext {
@@ -16,6 +17,8 @@ export interface PlanContext {
   readonly place: (path: string) => string
   /** Registers a value of a secret field and gives the name of the secret, `null` for an empty one. */
   readonly secret: (pointer: Pointer, name: string, value: string) => string | null
+  /** What is locked; `null`: nothing. */
+  readonly lock: LockFile | null
   readonly report: (finding: Finding) => void
 }
 

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { emitLocalTree } from '../../generator/emit/s6/emit-local.ts'
 import type { Plan, PlannedService } from '../../schema/plan.ts'
+import { planFixture } from '../fixtures/plan-fixture.ts'
 
 const repository = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
@@ -74,7 +75,7 @@ export function localPlan(root: string, services: readonly PlannedService[], sid
     redis: { urlSecret: null, certificateAuthority: null },
     secrets: [],
     secretFiles: [],
-    provisioning: { ollamaModels: [], workerPackageUrl: null },
+    provisioning: planFixture().provisioning,
     stopBudget: { chain: [], totalMs: 0, stopGracePeriodMs: 30_000 },
   }
 }

@@ -1,0 +1,97 @@
+import type { PlannedProvisioning } from '../../schema/plan.ts'
+import type { PlanContext, ServiceDraft } from './service-type.ts'
+import { planLogs } from './supervision.ts'
+
+/** What is special to one of the machine's own tasks. */
+export interface TaskSpec {
+  /** Name of the service, of the task that `machine-provision` knows, and the key that services depend on. */
+  readonly name: string
+  /** Where in the machine file it comes from. */
+  readonly pointer: string
+  /** The machine is healthy while it works, or fails. */
+  readonly optional: boolean
+  /** Keys of services that must be ready first. */
+  readonly dependsOn?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+/**
+ * A task fails for reasons that pass (a host is away, the disk is full): it is tried again for some hours, since nobody
+ * else does it, with pauses in which nothing is lost.
+ */
+const RESTART = { maxAttempts: 50, windowMs: 6 * 3_600_000, backoff: { initialMs: 5000, maxMs: 300_000, factor: 2 } }
+
+/** It ends at once when it is told to; what it has done so far counts. */
+const STOP = { signal: 'SIGTERM', timeoutMs: 2000 }
+
+const LOGS = { maxSize: '5MB', maxFiles: 5 }
+
+/** Bytes go through a few fixed buffers, and none of them through the heap. */
+const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=4']
+
+/** The service of a provisioning task: a program that runs to its success, supervised like any other. */
+export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
+  const { name, pointer, optional } = spec
+  const { node, paths } = context
+  const program = [node, ...HEAP_FLAGS, `${paths.programs}/provision.js`]
+  return {
+    service: {
+      name,
+      type: 'provision',
+      key: name,
+      gpu: null,
+      kind: 'task',
+      command: [...program, name, '--plan', `${paths.config}/plan.json`],
+      workingDirectory: null,
+      requiredFiles: [],
+      user: null,
+      environment: spec.environment ?? {},
+      secretEnvironment: {},
+      threadShare: null,
+      listen: null,
+      address: null,
+      port: null,
+      probe: { kind: 'task' },
+      waitsFor: [],
+      stopsBefore: [],
+      restart: RESTART,
+      startupTimeoutMs: 60_000,
+      liveness: { intervalMs: 10_000, timeoutMs: 5000, failures: 3 },
+      stop: STOP,
+      onDependencyRestart: 'keep',
+      optional,
+      logs: planLogs(context, name, LOGS),
+      readiness: null,
+      workerId: null,
+    },
+    dependsOn: (spec.dependsOn ?? []).map((key) => ({ key, pointer: null })),
+    claims: [],
+    routes: [],
+    directories: [],
+    memory: null,
+    provenance: { command: { pointer }, 'logs.directory': { pointer: '/paths/logs' } },
+  }
+}
+
+/** The tasks that a machine has: one with nothing to do does not exist. */
+export function draftTasks(context: PlanContext, { models }: PlannedProvisioning): ServiceDraft[] {
+  const specs: TaskSpec[] = []
+  if (models.some(({ when }) => when === 'before-start')) {
+    specs.push({ name: 'models', pointer: '/models', optional: false })
+  }
+  if (models.some(({ when }) => when === 'background')) {
+    specs.push({ name: 'models-background', pointer: '/models', optional: true })
+  }
+  return specs.map((spec) => draftTask(context, spec))
+}
+
+/** Names that tasks have, now or on the next machine: no service of a user can be called that. */
+export const TASK_NAMES = [
+  'models',
+  'models-background',
+  'custom-nodes',
+  'worker-package',
+  'ollama-models',
+  'workflows',
+  'verify',
+] as const
