@@ -3,7 +3,7 @@ import type { SchemaNode } from '../generator/validate/schema-walk.ts'
 import { code, table } from './markdown.ts'
 
 /** Maps that many fields share; each has a section of its own. */
-const SHARED_MAPS = ['restart', 'liveness', 'logs', 'env']
+const SHARED_MAPS = ['restart', 'liveness', 'jobLiveness', 'logs', 'env']
 
 /** Formats that fields name as their type. */
 const FORMATS: Readonly<Record<string, string>> = {
@@ -55,7 +55,7 @@ const referenceOf = (node: SchemaNode): string => (node.$ref ?? '').replace('#/$
 
 function typeOf(schema: SchemaNode, node: SchemaNode): string {
   const reference = referenceOf(node)
-  if (SHARED_MAPS.includes(reference)) return `[${reference}](#${reference})`
+  if (SHARED_MAPS.includes(reference)) return `[${reference}](#${reference.toLowerCase()})`
   const format = FORMATS[reference]
   if (format !== undefined) return format
   if (reference !== '') return `[map](#${sectionOf(reference)})`

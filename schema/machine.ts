@@ -338,7 +338,7 @@ export interface Comfyui {
   startup: {
     timeout: Duration
   }
-  liveness: Liveness
+  liveness: JobLiveness
   /**
    * How the service is asked to stop.
    */
@@ -361,6 +361,18 @@ export interface Comfyui {
  */
 export interface Env {
   [k: string]: string | number | boolean
+}
+/**
+ * When it counts as dead although it runs; it is then restarted. One that ran out of GPU memory is not dead; one whose log shows a CUDA fault is at once.
+ */
+export interface JobLiveness {
+  interval: Duration
+  timeout: Duration
+  /**
+   * Failed probes in a row that make it dead.
+   */
+  failures: number
+  stall: Pause
 }
 /**
  * Automatic1111, one process per GPU.
@@ -402,7 +414,7 @@ export interface Automatic1111 {
   startup: {
     timeout: Duration
   }
-  liveness: Liveness
+  liveness: JobLiveness
   /**
    * How the service is asked to stop.
    */

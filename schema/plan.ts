@@ -136,7 +136,13 @@ export interface PlannedService {
   /** `null`: it is started again for ever. */
   readonly restart: RestartBudget | null
   readonly startupTimeoutMs: number
-  readonly liveness: { readonly intervalMs: number; readonly timeoutMs: number; readonly failures: number }
+  readonly liveness: {
+    readonly intervalMs: number
+    readonly timeoutMs: number
+    readonly failures: number
+    /** Types that run jobs: how long one may show no progress; 0 for ever. */
+    readonly stallMs?: number
+  }
   readonly stop: { readonly signal: string; readonly timeoutMs: number }
   readonly onDependencyRestart: 'restart' | 'keep'
   /** The machine is healthy without it; while it does not work, the machine is degraded. */

@@ -1,4 +1,4 @@
-import type { Logs, Restart } from '../../schema/machine.ts'
+import type { JobLiveness, Liveness, Logs, Restart } from '../../schema/machine.ts'
 import type { PlannedService } from '../../schema/plan.ts'
 import { childPointer, type Pointer } from '../load/origin.ts'
 import { durationMs, sizeBytes } from '../plan/quantities.ts'
@@ -8,7 +8,7 @@ import type { PlanContext, Provenance } from './service-type.ts'
 export interface SupervisionSettings {
   readonly restart: Restart
   readonly startup: { readonly timeout: string }
-  readonly liveness: { readonly interval: string; readonly timeout: string; readonly failures: number }
+  readonly liveness: Liveness | JobLiveness
   readonly stop: { readonly signal: string; readonly timeout: string }
   readonly onDependencyRestart: 'restart' | 'keep'
   readonly optional: boolean
@@ -38,6 +38,7 @@ export function planSupervision(context: PlanContext, name: string, settings: Su
       intervalMs: durationMs(liveness.interval),
       timeoutMs: durationMs(liveness.timeout),
       failures: liveness.failures,
+      ...('stall' in liveness ? { stallMs: durationMs(liveness.stall) } : {}),
     },
     stop: { signal: stop.signal, timeoutMs: durationMs(stop.timeout) },
     onDependencyRestart: settings.onDependencyRestart,
@@ -63,6 +64,7 @@ export function supervisionProvenance(service: Pointer): Record<string, Provenan
     'liveness.intervalMs': at('liveness', 'interval'),
     'liveness.timeoutMs': at('liveness', 'timeout'),
     'liveness.failures': at('liveness', 'failures'),
+    'liveness.stallMs': at('liveness', 'stall'),
     'stop.signal': at('stop', 'signal'),
     'stop.timeoutMs': at('stop', 'timeout'),
     onDependencyRestart: at('onDependencyRestart'),
