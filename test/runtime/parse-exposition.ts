@@ -18,9 +18,10 @@ export interface ParsedSeries {
 type Draft = { name: string; type: string; help: string; series: ParsedSeries[] }
 
 const METRIC = '[a-zA-Z_:][a-zA-Z0-9_:]*'
-const HELP = new RegExp(`^# HELP (${METRIC}) (.*)$`)
+// `s`: only a line feed ends a line of these formats; for JavaScript, others do too.
+const HELP = new RegExp(`^# HELP (${METRIC}) (.*)$`, 's')
 const TYPE = new RegExp(`^# TYPE (${METRIC}) (counter|gauge|histogram)$`)
-const SAMPLE = new RegExp(`^(${METRIC})(?:\\{(.*)\\})? (\\S+)$`)
+const SAMPLE = new RegExp(`^(${METRIC})(?:\\{(.*)\\})? ([^ ]+)$`, 's')
 const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)/
 const NUMBER = /^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]Inf|NaN)$/
 
@@ -77,7 +78,7 @@ function parseSample(line: string): ParsedSeries {
     demand(label !== null && !label[1]!.startsWith('__') && !labels.has(label[1]!), 'bad labels', line)
     labels.set(
       label![1]!,
-      label![2]!.replace(/\\(.)/g, (_, char: string) => (char === 'n' ? '\n' : char)),
+      label![2]!.replace(/\\(.)/gs, (_, char: string) => (char === 'n' ? '\n' : char)),
     )
     rest = rest.slice(label![0].length)
     demand(rest !== '' || label![3] === '', 'a comma too many', line)

@@ -5,7 +5,6 @@ import { accessRoutes } from './access-routes.ts'
 import { countAccess } from './access-totals.ts'
 import { emptyHistogram, observeValue } from './histogram.ts'
 import { createLineFollower, type LineFollower } from './line-follower.ts'
-import { followBoot } from './machine-metrics.ts'
 import { createMetricsPage, type MetricsAnswer } from './metrics-page.ts'
 import { loadRecord, saveRecord } from './metrics-record.ts'
 import type { Collected } from './metrics-sections.ts'
@@ -40,8 +39,7 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
   const { plan, bootId } = view
   const recordFile = `${plan.paths.run}/metrics.json`
   const routes = plan.proxy === null ? new Set<string>() : accessRoutes(plan.proxy)
-  const { totals, position, boot: recorded } = loadRecord(recordFile, bootId, routes, view.machine().startedAtMs)
-  let boot = recorded
+  const { totals, position } = loadRecord(recordFile, bootId, routes)
   let counted = 0
   const follower = plan.proxy === null ? null : followAccessLog(plan.proxy.accessLogDirectory)
   const probes = createProbeDurations(plan.services)
@@ -75,22 +73,20 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
   let saved = ''
   const save = () => {
     const place = follower?.position() ?? null
-    const state = JSON.stringify([counted, place, boot])
+    const state = JSON.stringify([counted, place])
     if (state === saved) return
-    saveRecord(recordFile, { bootId, boot, totals, position: place })
+    saveRecord(recordFile, { bootId, totals, position: place })
     saved = state
   }
   const timer = startTicks((latenessMs) => {
     observeValue(LAG_BUCKETS, lag, latenessMs / 1000)
-    boot = followBoot(boot, view.machine())
     if (follower !== null) void report('read', follower.advance)
   })
   const saveTimer = setInterval(() => void report('save', save), SAVE_MS).unref()
 
   const collect = (): Collected => {
-    boot = followBoot(boot, view.machine())
     const access = follower === null ? null : { totals, behindBytes: follower.behindBytes(), version: counted }
-    return { boot, probes, access, process: process(), lag }
+    return { probes, access, process: process(), lag }
   }
   return {
     onProbe: probes.onProbe,

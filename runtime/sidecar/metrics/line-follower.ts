@@ -110,23 +110,38 @@ function createSource({ directory, from, onGap }: Pick<LineFollowerOptions, 'dir
   let file: OpenFile | null = null
   let isFirst = true
 
-  const openAt = async (path: string, offset: number | 'end'): Promise<OpenFile | null> => {
+  /** Opens a file for good, where it is still the one that was listed. */
+  const openEntry = async ({ path, inode }: LogEntry, offset: number): Promise<OpenFile | null> => {
     const handle = await orMissing(open(path, 'r'))
     if (handle === null) return null
-    const { ino: inode, size } = await handle.stat()
+    const { ino, size } = await handle.stat()
+    if (ino !== inode) {
+      await handle.close()
+      return null
+    }
     await file?.handle.close()
-    file = { handle, inode, offset: offset === 'end' ? size : Math.min(offset, size) }
+    file = { handle, inode, offset: Math.min(offset, size) }
     return file
   }
 
-  /** The first file of all: the one that was read before, else the present one. */
+  const openKnown = async ({ inode, offset }: LogPosition): Promise<OpenFile | null> => {
+    for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt += 1) {
+      const known = (await listLog(directory)).find((entry) => entry.inode === inode)
+      const opened = known === undefined ? null : await openEntry(known, offset)
+      if (opened !== null) return opened
+    }
+    return null
+  }
+
+  /** The file that was read before, else the newest one, at its end. */
   const openFirst = async (): Promise<OpenFile | null> => {
+    const known = from === null ? null : await openKnown(from)
+    if (known !== null) return known
     const entries = await listLog(directory)
-    const known = from === null ? undefined : entries.find(({ inode }) => inode === from.inode)
-    if (known !== undefined && from !== null) return openAt(known.path, from.offset)
-    if (from === null) return openAt(`${directory}/current`, 'end')
-    if (entries.length > 0) onGap()
-    return openAt(entries[0]?.path ?? `${directory}/current`, 0)
+    const entry = from === null ? entries.at(-1) : entries[0]
+    if (entry === undefined) return null
+    if (from !== null) onGap()
+    return openEntry(entry, from === null ? Number.POSITIVE_INFINITY : 0)
   }
 
   return {
@@ -136,31 +151,43 @@ function createSource({ directory, from, onGap }: Pick<LineFollowerOptions, 'dir
         isFirst = false
         return openFirst()
       }
-      return openAt(`${directory}/current`, 0)
+      // There was nothing at the first look: all that is there now is new.
+      const oldest = (await listLog(directory))[0]
+      return oldest === undefined ? null : openEntry(oldest, 0)
     },
     isPutAway: async () => (await orMissing(stat(`${directory}/current`)))?.ino !== file?.inode,
-    /** The file that was begun after the one that was put away. */
+    /** The file that was begun after the one that was put away; `null` also while names change: it is there the next time. */
     next: async (): Promise<OpenFile | null> => {
       const entries = await listLog(directory)
       const at = entries.findIndex(({ inode }) => inode === file?.inode)
-      if (at < 0 && entries.length > 0) onGap()
+      if (at < 0) {
+        const links = file === null ? 0 : (await file.handle.stat()).nlink
+        if (links > 0 || entries.length === 0) return null
+        onGap()
+      }
       const next = entries[at + 1]
-      return next === undefined ? null : openAt(next.path, 0)
+      return next === undefined ? null : openEntry(next, 0)
     },
     position: (): LogPosition | null => (file === null ? from : { inode: file.inode, offset: file.offset }),
-    close: async () => {
-      await file?.handle.close()
-      file = null
-    },
+    // The position stays what it is: it is asked for once more after the end.
+    close: async () => file?.handle.close(),
   }
 }
 
-/** The archives from the oldest one on, then `current`. */
-async function listLog(directory: string): Promise<readonly { readonly path: string; readonly inode: number }[]> {
+interface LogEntry {
+  readonly path: string
+  readonly inode: number
+}
+
+/** A file that is renamed while the directory is read is missed; twice in a row it is not. */
+const RENAME_ATTEMPTS = 3
+
+/** The archives from the oldest one on, then `current`. Between the two a file is `previous` for a moment. */
+async function listLog(directory: string): Promise<readonly LogEntry[]> {
   const names = (await orMissing(readdir(directory))) ?? []
   const archives = names.filter((name) => name.startsWith('@')).sort()
   const found = await Promise.all(
-    [...archives, 'current'].map(async (name) => {
+    [...archives, 'previous', 'current'].map(async (name) => {
       const path = `${directory}/${name}`
       const stats = await orMissing(stat(path))
       return stats === null ? [] : [{ path, inode: stats.ino }]

@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { writeFileAtomically } from '../../shared/atomic-file.ts'
 import { type AccessTotals, dumpAccessTotals, emptyAccessTotals, restoreAccessTotals } from './access-totals.ts'
 import type { LogPosition } from './line-follower.ts'
-import type { BootFacts } from './machine-metrics.ts'
 
 /**
  * What a sidecar leaves to the next one of the same boot: counters and up to where the log is in them, in one file, so that
@@ -11,19 +10,13 @@ import type { BootFacts } from './machine-metrics.ts'
  */
 export interface MetricsRecord {
   readonly bootId: string
-  readonly boot: BootFacts
   readonly totals: AccessTotals
   readonly position: LogPosition | null
 }
 
 /** The record of this boot, or a new one where there is none that can be used. */
-export function loadRecord(
-  file: string,
-  bootId: string,
-  routes: ReadonlySet<string>,
-  startedAtMs: number,
-): MetricsRecord {
-  const fresh = { bootId, boot: { startedAtMs, readyAtMs: null }, totals: emptyAccessTotals(), position: null }
+export function loadRecord(file: string, bootId: string, routes: ReadonlySet<string>): MetricsRecord {
+  const fresh = { bootId, totals: emptyAccessTotals(), position: null }
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -40,17 +33,12 @@ export function loadRecord(
 
 function readRecord(data: Record<string, unknown>, bootId: string, routes: ReadonlySet<string>): MetricsRecord | null {
   if (data.bootId !== bootId) return null
-  const { startedAtMs, readyAtMs } = data.boot as BootFacts
   const position = data.position as LogPosition | null
-  const isUsable =
-    isTime(startedAtMs) &&
-    (readyAtMs === null || isTime(readyAtMs)) &&
-    (position === null || (isTime(position.inode) && isTime(position.offset)))
-  if (!isUsable) return null
-  return { bootId, boot: { startedAtMs, readyAtMs }, totals: restoreAccessTotals(data.totals, routes), position }
+  if (position !== null && !(isPlace(position.inode) && isPlace(position.offset))) return null
+  return { bootId, totals: restoreAccessTotals(data.totals, routes), position }
 }
 
-function isTime(value: unknown): value is number {
+function isPlace(value: unknown): value is number {
   return typeof value === 'number' && value >= 0
 }
 

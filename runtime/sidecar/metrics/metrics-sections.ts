@@ -3,7 +3,7 @@ import type { AccessTotals } from './access-totals.ts'
 import { announcementFamilies } from './announcement-metrics.ts'
 import { type ExpositionFormat, endPage, type Family, renderFamilies } from './exposition.ts'
 import type { Histogram } from './histogram.ts'
-import { type BootFacts, machineFamilies } from './machine-metrics.ts'
+import { machineFamilies } from './machine-metrics.ts'
 import type { ProbeDurations } from './probe-durations.ts'
 import { type ProcessReadings, processFamilies } from './process-metrics.ts'
 import { proxyFamilies } from './proxy-metrics.ts'
@@ -13,7 +13,6 @@ import { workloadFamilies } from './workload-metrics.ts'
 
 /** What was counted over time, beside what the view shows of this moment. */
 export interface Collected {
-  readonly boot: BootFacts
   readonly probes: Pick<ProbeDurations, 'families' | 'version'>
   /** `null` on a machine without a proxy. */
   readonly access: { readonly totals: AccessTotals; readonly behindBytes: number; readonly version: number } | null
@@ -30,15 +29,15 @@ export interface Section {
 /** The parts of the page, in its order. Nothing is made of them yet. */
 export function metricsSections(view: SidecarView, collected: Collected): readonly Section[] {
   const { plan, version } = view
-  const { boot, probes, access, process, lag } = collected
+  const { probes, access, process, lag } = collected
   const machine = view.machine()
   const resources = view.resources()
   const workloads = new Map(plan.services.map(({ name }) => [name, view.workload(name)]))
   const journal = view.journal()?.counts() ?? null
   const outbox = view.outbox()
   return [
-    { from: [machine, boot], families: () => machineFamilies(plan, version, machine, boot) },
-    { from: [machine], families: () => serviceFamilies(machine) },
+    { from: [machine], families: () => machineFamilies(plan, version, machine) },
+    { from: [machine], families: () => serviceFamilies(machine, view.nowMs()) },
     { from: [probes.version()], families: probes.families },
     { from: [resources], families: () => resourceFamilies(plan, resources) },
     {

@@ -1,12 +1,13 @@
 import { STATES } from '../../shared/service-state.ts'
 import { countRestarts, isSatisfied, type MachineState, type ServiceRecord } from '../machine-state.ts'
-import { describeService } from '../routes.ts'
-import { countExits, EXIT_REASONS } from './exit-reason.ts'
+import { deathReason } from '../probes/verdict.ts'
+import { EXIT_REASONS } from '../state/exit-reason.ts'
+import { flappingReason } from '../state/flapping.ts'
 import { type Family, known, labelText, type Sample, withLabel } from './exposition.ts'
 import { serviceLabels } from './service-labels.ts'
 
 /** What the supervisor and the probes say of each service. */
-export function serviceFamilies(machine: MachineState): readonly Family[] {
+export function serviceFamilies(machine: MachineState, nowMs: number): readonly Family[] {
   const records = [...machine.services.values()]
   const gauge = (name: string, help: string, value: (record: ServiceRecord) => number | null): Family => ({
     name: `machine_service_${name}`,
@@ -15,14 +16,18 @@ export function serviceFamilies(machine: MachineState): readonly Family[] {
     samples: known(records, ({ service }) => serviceLabels(service), value),
   })
   return [
-    gauge('up', 'Whether the process of the service runs.', ({ observation }) =>
-      Number(observation?.supervised === true && observation.status?.up === true),
-    ),
+    gauge('up', 'Whether the process of the service runs.', (record) => Number(isUp(record))),
     gauge('ready', 'Whether the service does its work, or is a task that has succeeded.', (record) =>
       Number(isSatisfied(record)),
     ),
     gauge('live', 'Whether the service runs and its probes have not found it dead.', (record) =>
-      Number(describeService(record).live),
+      Number(isLive(record)),
+    ),
+    gauge('wanted', 'Whether the service is to run: 0 after somebody has stopped it.', ({ stop }) =>
+      Number(stop === null),
+    ),
+    gauge('flapping', 'Whether the service dies or gets unready again and again.', (record) =>
+      Number(flappingReason(record, nowMs) !== null),
     ),
     {
       name: 'machine_service_state',
@@ -52,8 +57,8 @@ export function serviceFamilies(machine: MachineState): readonly Family[] {
       name: 'machine_service_info',
       type: 'gauge',
       help: 'What the service is; always 1.',
-      samples: records.map(({ service: { name, gpu, type, kind } }) => ({
-        labels: labelText({ service: name, gpu, type, kind }),
+      samples: records.map(({ service: { name, gpu, type, kind, optional } }) => ({
+        labels: labelText({ service: name, gpu, type, kind, optional: String(optional) }),
         value: 1,
       })),
     },
@@ -65,8 +70,20 @@ function stateSamples({ service, state }: ServiceRecord): readonly Sample[] {
   return STATES.map((name) => ({ labels: withLabel(labels, 'state', name), value: Number(name === state) }))
 }
 
-function exitSamples(record: ServiceRecord): readonly Sample[] {
-  const counts = countExits(record)
-  const labels = serviceLabels(record.service)
-  return EXIT_REASONS.map((reason) => ({ labels: withLabel(labels, 'reason', reason), value: counts[reason] }))
+function exitSamples({ service, history }: ServiceRecord): readonly Sample[] {
+  const labels = serviceLabels(service)
+  return EXIT_REASONS.map((reason) => ({
+    labels: withLabel(labels, 'reason', reason),
+    // A history that was kept by an older version may not know every reason.
+    value: history.exits[reason] ?? 0,
+  }))
+}
+
+function isUp({ observation }: ServiceRecord): boolean {
+  return observation?.supervised === true && observation.status?.up === true
+}
+
+function isLive(record: ServiceRecord): boolean {
+  if (!isUp(record) || record.launchedAtMs === null) return false
+  return record.readyAtMs === null || deathReason(record, record.service.liveness) === null
 }
