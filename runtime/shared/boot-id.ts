@@ -25,6 +25,17 @@ export function readBootId(paths: Pick<MachinePaths, 'run'>, machineId: string):
   return readText(bootIdFile(paths)).trim() || computeBootId(machineId)
 }
 
+/** When this boot of the machine began, in ms since 1970: the start of its supervisor, to 10 ms. */
+export function bootStartedAtMs(nowMs: number): number {
+  const started = Number(readProcess(findSupervisor() ?? 1)?.started ?? Number.NaN)
+  const uptime = Number(readText('/proc/uptime').split(' ', 1)[0])
+  const ageMs = uptime * 1000 - started * (1000 / TICKS_A_SECOND)
+  return Number.isFinite(ageMs) && ageMs >= 0 ? nowMs - ageMs : nowMs
+}
+
+/** USER_HZ: what /proc counts in, on every architecture that Node runs on. */
+const TICKS_A_SECOND = 100
+
 function findSupervisor(): number | null {
   let pid = process.pid
   while (pid > 0) {

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { MachinePaths } from '../../schema/plan.ts'
+import { clearedDeathsFile } from './cleared-deaths.ts'
 import { type Death, decodeDeathTally } from './death-tally.ts'
 import { isSupervised } from './service-control.ts'
 import { decodeStatus, type ServiceStatus } from './supervise-status.ts'
@@ -9,11 +10,16 @@ export interface ServiceObservation {
   /** A supervisor looks after it. `status` without one is what the last supervisor left. */
   readonly supervised: boolean
   readonly status: ServiceStatus | null
+  /** Those since it last got its whole restart budget. */
   readonly deaths: readonly Death[]
+  /** All deaths since the machine started, as far as its supervisor has noted them. */
+  readonly allDeaths: readonly Death[]
   /** What its `run` waits for before it becomes the service: a gate, the end of a pause. */
   readonly waiting: string | null
   /** When its gate was opened, in ms since 1970; `null` for a closed gate. */
   readonly gateOpenedAtMs: number | null
+  /** Why it was given up and is not to run: empty where its `finish` did it, `null` for one that was not given up. */
+  readonly givenUp: string | null
 }
 
 /** Where a waiting `run` says what it waits for. */
@@ -25,32 +31,63 @@ export function serviceDirectory(paths: Pick<MachinePaths, 'services'>, name: st
   return `${paths.services}/${name}`
 }
 
+/** In a service directory: it was given up, by `finish` or by the sidecar, which says why in it. */
+export function givenUpFile(paths: Pick<MachinePaths, 'services'>, name: string): string {
+  return `${serviceDirectory(paths, name)}/given-up`
+}
+
+type ObservedPaths = Pick<MachinePaths, 'run' | 'gates' | 'services'>
+
 /**
- * A reader of one service. It reads a few hundred bytes a call and starts no process; the death tally is read only where
- * the status has changed.
+ * A reader of one service. It reads a few hundred bytes a call and starts no process; deaths are read only where the
+ * status has changed. It gives the same object for as long as nothing has.
  */
-export function createObserver(
-  paths: Pick<MachinePaths, 'run' | 'gates' | 'services'>,
-  name: string,
-): () => ServiceObservation {
+export function createObserver(paths: ObservedPaths, name: string): () => ServiceObservation {
   const directory = serviceDirectory(paths, name)
-  let lastStatus: Buffer = Buffer.alloc(0)
-  let deaths: readonly Death[] = []
+  const files = { status: `${directory}/supervise/status`, waiting: `${waitingDirectory(paths)}/${name}` }
+  const gate = `${paths.gates}/${name}`
+  const givenUp = givenUpFile(paths, name)
+  let lastStatus: Buffer | null = null
+  let last: ServiceObservation | null = null
   return () => {
-    const bytes = readIfThere(`${directory}/supervise/status`)
-    if (!bytes.equals(lastStatus)) deaths = decodeDeathTally(readIfThere(`${directory}/supervise/death_tally`))
+    const bytes = readIfThere(files.status)
+    const isSame = lastStatus?.equals(bytes) === true
+    const status = isSame && last !== null ? last.status : decodeStatus(bytes)
+    const deaths = isSame && last !== null ? last : readDeaths(paths, name)
     lastStatus = bytes
-    const status = decodeStatus(bytes)
-    const waiting = status?.up ? readIfThere(`${waitingDirectory(paths)}/${name}`, null) : null
-    return {
+    const seen = {
       supervised: status !== null && isSupervised(directory),
       status,
-      deaths,
-      waiting: waiting === null ? null : (waiting.toString().split('\n', 1)[0] ?? ''),
-      gateOpenedAtMs: statSync(`${paths.gates}/${name}`, { throwIfNoEntry: false })?.mtimeMs ?? null,
+      deaths: deaths.deaths,
+      allDeaths: deaths.allDeaths,
+      waiting: status?.up ? firstLine(readIfThere(files.waiting, null)) : null,
+      gateOpenedAtMs: statSync(gate, { throwIfNoEntry: false })?.mtimeMs ?? null,
+      givenUp: status?.wantUp === false ? firstLine(readIfThere(givenUp, null)) : null,
     }
+    if (last === null || !isSame || differs(last, seen)) last = seen
+    return last
   }
 }
+
+function differs(a: ServiceObservation, b: ServiceObservation): boolean {
+  return (
+    a.supervised !== b.supervised ||
+    a.waiting !== b.waiting ||
+    a.gateOpenedAtMs !== b.gateOpenedAtMs ||
+    a.givenUp !== b.givenUp
+  )
+}
+
+/** The tally first: a record that moves meanwhile is then in both, and in none otherwise. */
+function readDeaths(paths: ObservedPaths, name: string): Pick<ServiceObservation, 'deaths' | 'allDeaths'> {
+  const deaths = decodeDeathTally(readIfThere(`${serviceDirectory(paths, name)}/supervise/death_tally`))
+  const cleared = decodeDeathTally(readIfThere(clearedDeathsFile(paths, name)))
+  if (cleared.length === 0) return { deaths, allDeaths: deaths }
+  const known = new Set(cleared.map(({ id }) => id))
+  return { deaths, allDeaths: [...cleared, ...deaths.filter(({ id }) => !known.has(id))] }
+}
+
+const firstLine = (content: Buffer | null): string | null => content?.toString().split('\n', 1)[0] ?? null
 
 function readIfThere(path: string): Buffer
 function readIfThere(path: string, otherwise: null): Buffer | null

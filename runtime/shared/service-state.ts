@@ -1,5 +1,5 @@
 import type { PlannedService } from '../../schema/plan.ts'
-import { countedDeaths } from './death-tally.ts'
+import { countedDeaths, wasRequested } from './death-tally.ts'
 import type { ServiceObservation } from './observe-service.ts'
 import { describeExit } from './process-exit.ts'
 
@@ -9,7 +9,7 @@ import { describeExit } from './process-exit.ts'
  * - `starting`: it runs and is not ready yet; a task that runs is starting too
  * - `ready`, `unready`: its probe succeeds; it did and no longer does
  * - `stopping`: it was told to stay down and is not yet
- * - `failed`: it was given up, nobody starts it again
+ * - `failed`: it was given up, or is a task that failed: nobody starts it again
  * - `done`: a task that has succeeded
  */
 export const STATES = ['down', 'waiting', 'starting', 'ready', 'unready', 'stopping', 'failed', 'done'] as const
@@ -30,12 +30,10 @@ export interface Readiness {
   readonly problem: string | null
 }
 
+type Judged = Pick<PlannedService, 'kind' | 'restart' | 'type' | 'stop'>
+
 /** The state of a service by what its files and its probe say. */
-export function deriveState(
-  service: Pick<PlannedService, 'kind' | 'restart' | 'type'>,
-  observation: ServiceObservation,
-  readiness: Readiness,
-): ServiceState {
+export function deriveState(service: Judged, observation: ServiceObservation, readiness: Readiness): ServiceState {
   const { supervised, status, waiting } = observation
   if (!supervised || status === null) return { state: 'down', reason: 'no supervisor looks after it' }
   if (!status.up) return status.pid === 0 ? deriveDown(service, observation) : deriveFinishing(status.wantUp)
@@ -49,20 +47,31 @@ function deriveFinishing(wantUp: boolean): ServiceState {
   return wantUp ? { state: 'waiting', reason: 'its last run is cleaned up' } : { state: 'stopping', reason: null }
 }
 
-function deriveDown(
-  service: Pick<PlannedService, 'kind' | 'restart' | 'type'>,
-  { status, deaths, gateOpenedAtMs }: ServiceObservation,
-): ServiceState {
-  const last = deaths.at(-1)
-  const lastEnd = last === undefined ? null : describeExit(last.exit)
+function deriveDown(service: Judged, observation: ServiceObservation): ServiceState {
+  const { status, deaths, allDeaths, gateOpenedAtMs } = observation
+  const last = deaths.at(-1) ?? allDeaths.at(-1)
   if (status?.wantUp) {
-    return { state: 'waiting', reason: lastEnd === null ? 's6 starts it' : `s6 starts it again after ${lastEnd}` }
+    const reason = last === undefined ? 's6 starts it' : `s6 starts it again after ${describeExit(last.exit)}`
+    return { state: 'waiting', reason }
   }
   if (service.kind === 'task' && gateOpenedAtMs !== null) return { state: 'done', reason: null }
-  if (service.restart === null || lastEnd === null) return { state: 'down', reason: null }
-  const { maxAttempts, windowMs } = service.restart
-  const counted = countedDeaths(deaths, windowMs, service.type === 'custom').length
-  if (counted < maxAttempts) return { state: 'down', reason: null }
-  const times = counted === 1 ? 'once' : `${counted} times`
-  return { state: 'failed', reason: `it died ${times} within ${windowMs / 1000} s, the last time by ${lastEnd}` }
+  const failure = failureOf(service, observation)
+  return failure === null ? { state: 'down', reason: null } : { state: 'failed', reason: failure }
+}
+
+/** Why it was given up, by the sidecar's word or by its deaths; `null` for one that was not. */
+function failureOf(service: Judged, { deaths, givenUp }: ServiceObservation): string | null {
+  if (givenUp !== null && givenUp !== '') return givenUp
+  const last = deaths.at(-1)
+  if (last === undefined) return givenUp === null ? null : 'it died too often'
+  const counted = countedDeaths(deaths, service).length
+  const isSpent = service.restart !== null && counted >= service.restart.maxAttempts
+  if (isSpent && service.restart !== null) {
+    const times = counted === 1 ? 'once' : `${counted} times`
+    const window = `${service.restart.windowMs / 1000} s`
+    return `it died ${times} within ${window}, the last time by ${describeExit(last.exit)}`
+  }
+  if (givenUp !== null) return `it died too often, the last time by ${describeExit(last.exit)}`
+  const hasFailed = service.kind === 'task' && !wasRequested(last.exit, service)
+  return hasFailed ? `it ended by ${describeExit(last.exit)}` : null
 }

@@ -1,23 +1,19 @@
 import type { Plan, PlannedService } from '../../schema/plan.ts'
-import { createObserver, serviceDirectory, waitingDirectory } from '../shared/observe-service.ts'
-import { CONTROL, sendControl } from '../shared/service-control.ts'
+import { serviceDirectory, waitingDirectory } from '../shared/observe-service.ts'
 import { watchDirectories } from '../shared/watch-directories.ts'
-import { createGates } from './gates.ts'
 import type { Log } from './log.ts'
-import {
-  countRestarts,
-  initialMachine,
-  type MachineState,
-  observe,
-  probed,
-  type ServiceRecord,
-} from './machine-state.ts'
-import { type Action, decide } from './policy.ts'
+import { logChanges } from './log-changes.ts'
+import { createKeeper, type MachineKeeper } from './machine-keeper.ts'
+import { probed } from './machine-state.ts'
 import type { HttpAsk } from './probes/http-ask.ts'
 import { createProber, type Prober, type ProberOptions } from './probes/prober.ts'
+import type { ThisBoot } from './state/kept-state.ts'
 
-export interface MachineLoop {
-  readonly machine: () => MachineState
+export interface MachineLoop extends Pick<MachineKeeper, 'machine' | 'follow' | 'replace' | 'carryOut'> {
+  /** Looks at services now, without waiting for word of a change. */
+  readonly look: (names: readonly string[]) => void
+  /** A service's log says that an allocation failed: a death right after it has that reason. */
+  readonly saidOutOfMemory: (service: string, atMs: number) => void
   /** The machine is about to stop: it is not ready any more, and nothing is restarted. */
   readonly farewell: () => void
   readonly close: () => void
@@ -27,11 +23,13 @@ export interface MachineLoopOptions {
   readonly plan: Plan
   readonly log: Log
   readonly ask: HttpAsk
+  readonly boot: ThisBoot
 }
 
 /** Follows the machine: reads what changes, probes what runs, opens and closes gates, orders restarts. */
-export function startMachineLoop({ plan, log, ask }: MachineLoopOptions): MachineLoop {
-  const keeper = createKeeper(plan, log)
+export function startMachineLoop({ plan, log, ask, boot }: MachineLoopOptions): MachineLoop {
+  const keeper = createKeeper(plan, log, boot)
+  keeper.follow(logChanges(log))
   const probers = new Map(
     plan.services.filter(({ kind }) => kind === 'longrun').map((service) => [service.name, startProber(service)]),
   )
@@ -68,85 +66,26 @@ export function startMachineLoop({ plan, log, ask }: MachineLoopOptions): Machin
     [waitingDirectory(plan.paths), () => look(names)],
   ])
   const onSweep = () => {
+    keeper.tidy()
     look(names)
-    keeper.recheckGates()
   }
   const watch = watchDirectories({ directories, onSweep })
 
-  const close = () => {
-    watch.close()
-    for (const prober of probers.values()) prober.stop()
-  }
-  return { machine: keeper.machine, farewell: keeper.farewell, close }
-}
-
-/** Keeps the state of the machine, and does what follows from a change of it: the gate, the log, orders. */
-function createKeeper(plan: Plan, log: Log) {
-  let machine = initialMachine(plan, Date.now())
-  const observers = new Map(plan.services.map(({ name }) => [name, createObserver(plan.paths, name)]))
-  const gates = createGates(plan.paths.gates, (name, error) => {
-    log.error({ context: { service: name } }, `cannot set the gate of "${name}": ${error.message}`)
-  })
-
-  const replace = (record: ServiceRecord) => {
-    const { name, kind } = record.service
-    const before = machine.services.get(name)!
-    machine = { ...machine, services: new Map(machine.services).set(name, record) }
-    // A gate closes with the death itself; everything else can wait.
-    if (kind === 'longrun') gates.set(name, record.ready)
-    if (before.state !== record.state || before.observation === null) logState(log, before, record)
-  }
-
   return {
-    machine: () => machine,
-    replace,
-    look: (name: string): ServiceRecord => {
-      const record = observe(machine, name, observers.get(name)!(), Date.now())
-      replace(record)
-      return record
+    machine: keeper.machine,
+    follow: keeper.follow,
+    replace: keeper.replace,
+    carryOut: keeper.carryOut,
+    look,
+    saidOutOfMemory: (service, atMs) => {
+      const record = keeper.machine().services.get(service)
+      if (record !== undefined) keeper.replace({ ...record, outOfMemoryAtMs: atMs })
     },
-    act: () => {
-      for (const action of decide(machine, Date.now())) replace(carryOut(plan, log, machine, action))
-    },
-    recheckGates: gates.recheck,
-    farewell: () => {
-      if (machine.stopping) return
-      machine = { ...machine, stopping: true }
-      log.info('the machine is about to stop')
+    farewell: keeper.farewell,
+    close: () => {
+      watch.close()
+      for (const prober of probers.values()) prober.stop()
+      keeper.flush()
     },
   }
 }
-
-/** Gives the order and notes it, so that it is given once. */
-function carryOut(plan: Plan, log: Log, machine: MachineState, action: Action): ServiceRecord {
-  const { kind, service: name, incarnation, reason } = action
-  const record = machine.services.get(name)!
-  const atMs = record.order?.incarnation === incarnation ? record.order.atMs : Date.now()
-  const context = { service: name, gpu: record.service.gpu, action: kind, reason }
-  try {
-    sendControl(serviceDirectory(plan.paths, name), kind === 'kill' ? CONTROL.kill : CONTROL.restart)
-    log.warn({ context }, `${kind === 'kill' ? 'kills' : 'restarts'} "${name}": ${reason}`)
-  } catch (error) {
-    log.error({ context }, `cannot ${kind} "${name}": ${(error as Error).message}`)
-  }
-  return { ...record, order: { incarnation, atMs, killed: kind === 'kill' } }
-}
-
-function logState(log: Log, before: ServiceRecord, record: ServiceRecord): void {
-  const { service, state, reason, observation, startupMs } = record
-  const context = {
-    service: service.name,
-    gpu: service.gpu,
-    state,
-    previous: before.observation === null ? null : before.state,
-    reason,
-    pid: observation?.status?.pid || null,
-    port: service.port,
-    restarts: countRestarts(record),
-    ...(state === 'ready' ? { startupMs } : {}),
-  }
-  const why = reason === null ? '' : ` (${reason})`
-  log[LEVELS[state] ?? 'info']({ context }, `"${service.name}" is ${state}${why}`)
-}
-
-const LEVELS: Partial<Record<ServiceRecord['state'], 'warn' | 'error'>> = { failed: 'error', unready: 'warn' }

@@ -1,67 +1,42 @@
-import type { Plan, PlannedService } from '../../schema/plan.ts'
+import type { Plan } from '../../schema/plan.ts'
 import type { ServiceObservation } from '../shared/observe-service.ts'
-import { deriveState, type StateName } from '../shared/service-state.ts'
+import { deriveState } from '../shared/service-state.ts'
 import type { ServiceStatus } from '../shared/supervise-status.ts'
 import type { ProbeOutcome } from './probes/probe.ts'
 import { judge, type ProbeVerdict, UNPROVEN } from './probes/verdict.ts'
+import { accountDeaths } from './state/account-deaths.ts'
+import { type BootRecord, bootEnds, bootReady } from './state/boot-history.ts'
+import { describeStop, findStop } from './state/operator-stop.ts'
+import { countFlip, countStartup, forgive } from './state/service-history.ts'
+import { initialRecord, type ServiceRecord } from './state/service-record.ts'
 
-/** A restart that the policy ordered of one run of a service. */
-export interface RestartOrder {
-  readonly incarnation: string
-  readonly atMs: number
-  readonly killed: boolean
-}
-
-/** All that the sidecar knows of a service. Every change makes a new record. Times are ms since 1970. */
-export interface ServiceRecord extends ProbeVerdict {
-  readonly service: PlannedService
-  /** `null` until it was looked at for the first time. */
-  readonly observation: ServiceObservation | null
-  readonly state: StateName
-  readonly reason: string | null
-  readonly sinceMs: number
-  /** Names one run of its process; `null` while none runs. */
-  readonly incarnation: string | null
-  /** When its `run` became the service itself; `null` while it waits or does not run. */
-  readonly launchedAtMs: number | null
-  /** The incarnations of what it waits for, as they were then. */
-  readonly launchedBeside: Readonly<Record<string, string | null>>
-  /** From the launch to readiness, of the last run that got there. */
-  readonly startupMs: number | null
-  readonly order: RestartOrder | null
-  /** Deaths that the sidecar has counted; survives the supervisor's own limit, not the sidecar's end. */
-  readonly deaths: number
-  readonly lastDeathAtMs: number
-}
+export type { OperatorStop, RestartOrder, ServiceRecord } from './state/service-record.ts'
 
 export interface MachineState {
   readonly startedAtMs: number
   /** Set by the farewell: nothing is restarted any more, and the machine is not ready whatever its services say. */
   readonly stopping: boolean
   readonly services: ReadonlyMap<string, ServiceRecord>
+  /** The boots that are remembered, this one last; empty until the state of the sidecar before is read. */
+  readonly boots: readonly BootRecord[]
 }
 
 export function initialMachine(plan: Pick<Plan, 'services'>, nowMs: number): MachineState {
   const records = plan.services.map((service): [string, ServiceRecord] => [service.name, initialRecord(service, nowMs)])
-  return { startedAtMs: nowMs, stopping: false, services: new Map(records) }
+  return { startedAtMs: nowMs, stopping: false, services: new Map(records), boots: [] }
 }
 
-function initialRecord(service: PlannedService, nowMs: number): ServiceRecord {
-  return {
-    service,
-    observation: null,
-    state: 'down',
-    reason: null,
-    sinceMs: nowMs,
-    incarnation: null,
-    launchedAtMs: null,
-    launchedBeside: {},
-    ...UNPROVEN,
-    startupMs: null,
-    order: null,
-    deaths: 0,
-    lastDeathAtMs: 0,
-  }
+/** The machine with one record put in its place. The first time that all is well is the end of the boot. */
+export function withRecord(machine: MachineState, record: ServiceRecord, nowMs: number): MachineState {
+  const services = new Map(machine.services).set(record.service.name, record)
+  const next = { ...machine, services }
+  const isBooting = machine.boots.at(-1)?.readyAtMs === null
+  return isBooting && isHealthy(next) ? { ...next, boots: bootReady(machine.boots, nowMs) } : next
+}
+
+/** The machine after the farewell. */
+export function bidFarewell(machine: MachineState, nowMs: number): MachineState {
+  return machine.stopping ? machine : { ...machine, stopping: true, boots: bootEnds(machine.boots, nowMs) }
 }
 
 /**
@@ -70,16 +45,36 @@ function initialRecord(service: PlannedService, nowMs: number): ServiceRecord {
  */
 const WAIT_ANNOUNCEMENT_MS = 500
 
-/** The record of a service after its files were read. */
-export function observe(machine: MachineState, name: string, seen: ServiceObservation, nowMs: number): ServiceRecord {
+/**
+ * The record of a service after its files were read. `kernelKilledForMemory` is asked where a death may have that
+ * reason.
+ */
+export function observe(
+  machine: MachineState,
+  name: string,
+  seen: ServiceObservation,
+  nowMs: number,
+  kernelKilledForMemory: () => boolean = () => false,
+): ServiceRecord {
   const record = machine.services.get(name)!
-  const observation = { ...seen, waiting: seen.waiting ?? unannouncedWait(machine, record, seen, nowMs) }
-  const next = { ...record, observation, ...countDeaths(record, seen) }
-  if (!isRunning(observation)) return withState({ ...next, ...NOT_RUNNING }, nowMs)
-  const incarnation = nameIncarnation(observation.status)
+  const waiting = seen.waiting ?? unannouncedWait(machine, record, seen, nowMs)
+  const observation = waiting === seen.waiting ? seen : { ...seen, waiting }
+  const incarnation = isRunning(observation) ? nameIncarnation(observation.status) : null
+  const stop = findStop(record, observation, machine.stopping, nowMs)
+  const counted = accountDeaths(record, observation, {
+    incarnation,
+    stopped: stop !== null,
+    stopping: machine.stopping,
+    nowMs,
+    kernelKilledForMemory,
+  })
+  const isRevived = record.state === 'failed' && observation.status?.wantUp === true
+  const history = isRevived || stop !== null ? forgive(counted) : counted
+  const next = { ...record, observation, stop, history }
+  if (incarnation === null) return withState({ ...next, ...NOT_RUNNING }, nowMs)
   const isNew = incarnation !== record.incarnation
   const fresh: ServiceRecord = isNew ? { ...next, ...NOT_RUNNING, order: null, incarnation } : next
-  if (observation.waiting !== null) return withState({ ...fresh, launchedAtMs: null, ready: false }, nowMs)
+  if (waiting !== null) return withState({ ...fresh, launchedAtMs: null, ready: false }, nowMs)
   if (fresh.launchedAtMs !== null) return withState(fresh, nowMs)
   return withState(launch(machine, record, fresh, nowMs), nowMs)
 }
@@ -113,12 +108,6 @@ function unannouncedWait(
   if (launchedAtMs !== null && incarnation === nameIncarnation(status)) return null
   const closed = service.waitsFor.filter((name) => !isSatisfied(machine.services.get(name)))
   return closed.length === 0 ? null : `waits for ${closed.join(', ')}`
-}
-
-function countDeaths(record: ServiceRecord, { deaths }: ServiceObservation): Partial<ServiceRecord> {
-  const fresh = deaths.filter((death) => death.atMs > record.lastDeathAtMs)
-  if (fresh.length === 0) return {}
-  return { deaths: record.deaths + fresh.length, lastDeathAtMs: fresh.at(-1)!.atMs }
 }
 
 /**
@@ -156,7 +145,7 @@ function mayHaveWaited(
   if (before.incarnation === incarnation && before.observation?.waiting) return true
   if (before.observation !== null) return false
   const ageMs = nowMs - (observation?.status?.changedAtMs ?? nowMs)
-  return service.waitsFor.length > 0 || (observation?.deaths.length ?? 0) > 0 || ageMs > BOOT_MS
+  return service.waitsFor.length > 0 || (observation?.allDeaths.length ?? 0) > 0 || ageMs > BOOT_MS
 }
 
 /** The record of a service after a probe. A probe of a run that has ended meanwhile changes nothing. */
@@ -171,19 +160,24 @@ export function probed(
   if (verdict === record) return record
   const isFirst = record.readyAtMs === null && verdict.readyAtMs !== null
   const startupMs = isFirst ? nowMs - record.launchedAtMs : record.startupMs
-  return withState({ ...record, ...verdict, startupMs }, nowMs)
+  return withState(
+    { ...record, ...verdict, startupMs, history: afterVerdict(record, verdict, startupMs, nowMs) },
+    nowMs,
+  )
+}
+
+function afterVerdict(before: ServiceRecord, after: ProbeVerdict, startupMs: number | null, nowMs: number) {
+  if (before.readyAtMs === null && after.readyAtMs !== null) return countStartup(before.history, startupMs ?? 0)
+  return before.ready && !after.ready ? countFlip(before.history, nowMs) : before.history
 }
 
 function withState(record: ServiceRecord, nowMs: number): ServiceRecord {
   if (record.observation === null) return record
   const { ready, readyAtMs, problem } = record
-  const { state, reason } = deriveState(record.service, record.observation, {
-    ready,
-    wasReady: readyAtMs !== null,
-    problem,
-  })
-  const sinceMs = state === record.state ? record.sinceMs : nowMs
-  return { ...record, state, reason, sinceMs }
+  const derived = deriveState(record.service, record.observation, { ready, wasReady: readyAtMs !== null, problem })
+  const reason = derived.reason ?? (record.stop === null ? null : describeStop(record.stop))
+  const sinceMs = derived.state === record.state ? record.sinceMs : nowMs
+  return { ...record, state: derived.state, reason, sinceMs }
 }
 
 /** Others may start beside it: it is ready, or a task that has succeeded. */
@@ -196,7 +190,7 @@ export function isHealthy(machine: MachineState): boolean {
   return !machine.stopping && [...machine.services.values()].every(isSatisfied)
 }
 
-/** How often it was started again: the last death of one that does not run was not followed by a start. */
-export function countRestarts({ deaths, observation }: ServiceRecord): number {
-  return observation?.status?.up ? deaths : Math.max(0, deaths - 1)
+/** How often it was started again, for as long as the machine keeps its volume. */
+export function countRestarts({ history }: ServiceRecord): number {
+  return history.restarts
 }

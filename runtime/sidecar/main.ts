@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Plan } from '../../schema/plan.ts'
 import { writeFileAtomically } from '../shared/atomic-file.ts'
-import { bootIdFile, computeBootId } from '../shared/boot-id.ts'
+import { bootIdFile, bootStartedAtMs, computeBootId } from '../shared/boot-id.ts'
 import { loadPlan } from '../shared/load-plan.ts'
 import type { Log } from './log.ts'
 import { route } from './routes.ts'
@@ -70,7 +70,12 @@ async function main(): Promise<void> {
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
   noteBootId(view, log)
   const http = createHttpAsk()
-  const loop = startMachineLoop({ plan, log, ask: http.ask })
+  const loop = startMachineLoop({
+    plan,
+    log,
+    ask: http.ask,
+    boot: { id: view.bootId, startedAtMs: bootStartedAtMs(Date.now()) },
+  })
   parts.machine = loop.machine
   onFarewell = loop.farewell
   if (isFarewell) loop.farewell()

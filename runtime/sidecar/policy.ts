@@ -1,12 +1,18 @@
 import { isSatisfied, type MachineState, type ServiceRecord } from './machine-state.ts'
 import { deathReason } from './probes/verdict.ts'
+import { spentBudget } from './restart-budget.ts'
+import type { OrderCause } from './state/service-record.ts'
 
-/** What the sidecar tells a supervisor to do. */
+/** What the sidecar tells a supervisor to do with one run of a service. */
 export interface Action {
-  /** `restart`: the down signal, s6 starts it again. `kill`: SIGKILL, for one that did not heed it. */
-  readonly kind: 'restart' | 'kill'
+  /**
+   * `restart`: the stop signal, s6 starts it again. `kill`: SIGKILL to its whole process group, for one that did not heed
+   * it. `give-up`: it is ended and stays down, until a person starts it.
+   */
+  readonly kind: 'restart' | 'kill' | 'give-up'
   readonly service: string
   readonly incarnation: string
+  readonly cause: OrderCause
   readonly reason: string
 }
 
@@ -22,19 +28,38 @@ export function decide(machine: MachineState, nowMs: number): readonly Action[] 
 function decideFor(machine: MachineState, record: ServiceRecord, nowMs: number): Action | null {
   const { service, incarnation, order } = record
   if (incarnation === null || service.type === 'sidecar') return null
-  const act = (kind: Action['kind'], reason: string): Action => ({ kind, service: service.name, incarnation, reason })
+  const act = (kind: Action['kind'], cause: OrderCause, reason: string): Action => ({
+    kind,
+    service: service.name,
+    incarnation,
+    cause,
+    reason,
+  })
   if (order?.incarnation === incarnation) {
     const isOverdue = !order.killed && nowMs - order.atMs >= service.stop.timeoutMs
-    return isOverdue
-      ? act('kill', `${service.stop.signal} did not end it within ${service.stop.timeoutMs / 1000} s`)
-      : null
+    if (!isOverdue) return null
+    return act('kill', order.cause, `${service.stop.signal} did not end it within ${service.stop.timeoutMs / 1000} s`)
   }
   if (record.launchedAtMs === null || service.kind === 'task') return null
-  const reason =
-    deathReason(record, service.liveness) ??
-    overdueReason(record, record.launchedAtMs, nowMs) ??
-    renewedDependency(machine, record)
-  return reason === null ? null : act('restart', reason)
+  const fault = findFault(record, record.launchedAtMs, nowMs)
+  if (fault !== null) {
+    const spent = spentBudget(record, fault.reason, nowMs)
+    return spent === null ? act('restart', fault.cause, fault.reason) : act('give-up', 'give-up', spent)
+  }
+  const renewed = renewedDependency(machine, record)
+  return renewed === null ? null : act('restart', 'dependency', renewed)
+}
+
+interface FoundFault {
+  readonly cause: 'liveness' | 'startup'
+  readonly reason: string
+}
+
+function findFault(record: ServiceRecord, launchedAtMs: number, nowMs: number): FoundFault | null {
+  const dead = deathReason(record, record.service.liveness)
+  if (dead !== null) return { cause: record.readyAtMs === null ? 'startup' : 'liveness', reason: dead }
+  const overdue = overdueReason(record, launchedAtMs, nowMs)
+  return overdue === null ? null : { cause: 'startup', reason: overdue }
 }
 
 function overdueReason(

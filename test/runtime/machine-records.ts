@@ -3,6 +3,7 @@ import type { ServiceObservation } from '../../runtime/shared/observe-service.ts
 import type { ServiceStatus } from '../../runtime/shared/supervise-status.ts'
 import { initialMachine, type MachineState, observe, probed } from '../../runtime/sidecar/machine-state.ts'
 import type { ProbeOutcome } from '../../runtime/sidecar/probes/probe.ts'
+import type { OrderCause } from '../../runtime/sidecar/state/service-record.ts'
 import type { PlannedService } from '../../schema/plan.ts'
 
 export const OK: ProbeOutcome = { ok: true }
@@ -31,8 +32,10 @@ export function seen(
     supervised: true,
     status: { ...STATUS, ...status },
     deaths: [],
+    allDeaths: more.deaths ?? [],
     waiting: null,
     gateOpenedAtMs: null,
+    givenUp: null,
     ...more,
   }
 }
@@ -43,7 +46,10 @@ export function running(pid: number, changedAtMs: number, more: Partial<Omit<Ser
 }
 
 export const exits = (count: number, atMs = 0): Death[] =>
-  Array.from({ length: count }, (_, index) => ({ atMs: atMs + index, exit: { kind: 'exit', code: 1 } }))
+  Array.from({ length: count }, (_, index) => died(atMs + index, { kind: 'exit', code: 1 }))
+
+/** A death whose record is named by its time. */
+export const died = (atMs: number, exit: Death['exit']): Death => ({ atMs, exit, id: `record of ${atMs}` })
 
 /** A machine that is told what happens, step by step. */
 export function story(services: readonly PlannedService[]) {
@@ -67,9 +73,9 @@ export function story(services: readonly PlannedService[]) {
       machine = { ...machine, stopping: true }
       return teller
     },
-    order: (name: string, atMs: number, killed = false) => {
+    order: (name: string, atMs: number, killed = false, cause: OrderCause = 'liveness') => {
       const record = machine.services.get(name)!
-      put(name, { ...record, order: { incarnation: record.incarnation ?? '', atMs, killed } })
+      put(name, { ...record, order: { incarnation: record.incarnation ?? '', atMs, killed, cause, reason: '' } })
       return teller
     },
   }
