@@ -8,14 +8,14 @@ import { mkdirSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Plan } from '../../schema/plan.ts'
+import { loadApiToken } from '../shared/api-token.ts'
 import { writeFileAtomically } from '../shared/atomic-file.ts'
 import { bootIdFile, bootStartedAtMs, computeBootId } from '../shared/boot-id.ts'
 import { loadPlan } from '../shared/load-plan.ts'
+import { createHttpApi } from './http/http-api.ts'
+import { type HttpServer, type HttpServerOptions, startServer } from './http/server.ts'
 import type { Log } from './log.ts'
-import { route } from './routes.ts'
-import { type HttpServer, startServer } from './server.ts'
 import { createParts } from './sidecar-parts.ts'
-import { VERSION } from './version.ts'
 import type { SidecarView } from './view.ts'
 
 const EXIT_FAILED = 1
@@ -42,21 +42,17 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 async function main(): Promise<void> {
   const plan = loadPlan(readPlanOption())
-  const { view, parts } = createParts(plan, computeBootId(plan.machine.id))
+  const { view, parts, http: httpParts } = createParts(plan, computeBootId(plan.machine.id))
   const initial = view.machine()
   parts.machine = () => ({ ...initial, stopping: isFarewell })
-  let onError = (_error: unknown, _path: string) => {}
-  const server = await listen(plan, {
-    answer: (method, path) =>
-      route(method, path, {
-        machineId: plan.machine.id,
-        version: VERSION,
-        target: plan.target,
-        machine: view.machine(),
-        nowMs: view.nowMs(),
-      }),
-    onError: (error, path) => onError(error, path),
+  let log: Log | null = null
+  const api = createHttpApi({
+    parts: httpParts,
+    loadToken: () => loadApiToken(plan, process.env),
+    onProblem: (message) => log?.warn(message),
+    onError: (error, path) => log?.error({ context: { path } }, `cannot answer: ${(error as Error).message}`),
   })
+  const server = await listen(plan, api.handle)
 
   // The rest is loaded in pieces, and whoever asks meanwhile is answered between them.
   await nextTurn()
@@ -65,10 +61,10 @@ async function main(): Promise<void> {
   const { startMachineLoop } = await import('./machine-loop.ts')
   const { createHttpAsk } = await import('./probes/http-ask.ts')
   await nextTurn()
-  const log = createLog()
-  onError = (error, path) => log.error({ context: { path } }, `cannot answer: ${(error as Error).message}`)
+  log = createLog()
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
   noteBootId(view, log)
+  api.prepareToken()
   const http = createHttpAsk()
   const loop = startMachineLoop({
     plan,
@@ -109,13 +105,10 @@ function readPlanOption(): string {
   }
 }
 
-async function listen(
-  plan: Plan,
-  handlers: Pick<Parameters<typeof startServer>[0], 'answer' | 'onError'>,
-): Promise<HttpServer> {
+async function listen(plan: Plan, onRequest: HttpServerOptions['onRequest']): Promise<HttpServer> {
   const { listen: address, port } = plan.sidecar
   try {
-    return await startServer({ listen: address, port, ...handlers })
+    return await startServer({ listen: address, port, onRequest })
   } catch (error) {
     fail(EXIT_FAILED, `cannot listen on ${address} port ${port}: ${(error as Error).message}`)
   }

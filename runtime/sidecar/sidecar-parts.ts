@@ -1,5 +1,7 @@
 import type { Plan } from '../../schema/plan.ts'
 import type { EventJournal, OutboxState } from './events/event-journal.ts'
+import type { HttpParts } from './http/http-parts.ts'
+import type { LogStore } from './http/log-store.ts'
 import { initialMachine, type MachineState } from './machine-state.ts'
 import type { Operations } from './operations.ts'
 import type { ResourceSnapshot } from './resources/resource-snapshot.ts'
@@ -15,10 +17,19 @@ export interface SidecarParts {
   operations: Operations | null
   journal: EventJournal | null
   outbox: () => OutboxState | null
+  logs: LogStore | null
+  /** Renders the metrics as text. */
+  metrics: (() => string) | null
+  /** Publishes the status of the machine now. */
+  publishStatus: (() => void) | null
 }
 
 /** The one view of a sidecar, and the parts behind it. Until its loop runs, every service of the machine is down. */
-export function createParts(plan: Plan, bootId: string, nowMs = Date.now): { view: SidecarView; parts: SidecarParts } {
+export function createParts(
+  plan: Plan,
+  bootId: string,
+  nowMs = Date.now,
+): { view: SidecarView; parts: SidecarParts; http: HttpParts } {
   const initial = initialMachine(plan, nowMs())
   const parts: SidecarParts = {
     machine: () => initial,
@@ -27,6 +38,9 @@ export function createParts(plan: Plan, bootId: string, nowMs = Date.now): { vie
     operations: null,
     journal: null,
     outbox: () => null,
+    logs: null,
+    metrics: null,
+    publishStatus: null,
   }
   const view: SidecarView = {
     plan,
@@ -40,5 +54,11 @@ export function createParts(plan: Plan, bootId: string, nowMs = Date.now): { vie
     journal: () => parts.journal,
     outbox: () => parts.outbox(),
   }
-  return { view, parts }
+  const http: HttpParts = {
+    view,
+    logs: () => parts.logs,
+    metrics: () => parts.metrics,
+    publishStatus: () => parts.publishStatus,
+  }
+  return { view, parts, http }
 }

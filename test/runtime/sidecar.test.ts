@@ -52,23 +52,30 @@ test('states, probes and gates of a boot are true', async ({ tree }) => {
 test('a service shows all that the machine knows of it', async ({ tree }) => {
   const { status, body } = await tree.ask('/services/back')
   assert.is(status, 200)
-  const { since, startedAt, launchedAt, pid, startupMs, ...rest } = body
+  const { since, startedAt, launchedAt, readyAt, uptime, pid, startupMs, ...rest } = body
   assert.equal(rest, {
     name: 'back',
     type: 'custom',
     gpu: 0,
     state: 'ready',
+    pm2_status: 'online',
+    standing: 'healthy',
     reason: null,
     ready: true,
     live: true,
+    optional: false,
     restarts: 0,
     port: portOf(tree, 'back'),
+    endpoint: `http://127.0.0.1:${portOf(tree, 'back')}`,
     waitsFor: ['front'],
+    waitingFor: [],
+    dependencies: [{ name: 'front', state: 'ready', ready: true, reason: null }],
     lastExit: null,
+    workload: null,
     workerId: null,
   })
-  for (const time of [since, startedAt, launchedAt]) assert.is(new Date(time).toISOString(), time)
-  assert.ok(Number.isInteger(pid) && Number.isInteger(startupMs))
+  for (const time of [since, startedAt, launchedAt, readyAt]) assert.is(new Date(time).toISOString(), time)
+  assert.ok([pid, startupMs, uptime].every(Number.isInteger))
 })
 
 test('a crash loop ends in failed, with the reason', async ({ tree }) => {

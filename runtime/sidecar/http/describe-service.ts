@@ -1,0 +1,97 @@
+import { pm2Status } from '../../shared/pm2-status.ts'
+import { describeExit } from '../../shared/process-exit.ts'
+import { countRestarts, isSatisfied, type MachineState, type ServiceRecord } from '../machine-state.ts'
+
+/** A service as `/services` shows it. Times are ISO 8601, durations milliseconds. */
+export function describeService(record: ServiceRecord, nowMs: number) {
+  const { service, state, reason, sinceMs, launchedAtMs, readyAtMs } = record
+  const running = runningStatus(record)
+  return {
+    name: service.name,
+    type: service.type,
+    gpu: service.gpu,
+    state,
+    pm2_status: pm2Status(state),
+    reason,
+    ready: isSatisfied(record),
+    live: isLive(record),
+    optional: service.optional,
+    pid: running?.pid ?? null,
+    restarts: countRestarts(record),
+    port: service.port,
+    endpoint: endpointOf(record),
+    since: isoTime(sinceMs),
+    startedAt: running === null ? null : isoTime(running.changedAtMs),
+    launchedAt: launchedAtMs === null ? null : isoTime(launchedAtMs),
+    readyAt: readyAtMs === null ? null : isoTime(readyAtMs),
+    uptime: running === null ? null : Math.max(0, Math.round(nowMs - running.changedAtMs)),
+    startupMs: record.startupMs === null ? null : Math.round(record.startupMs),
+    waitsFor: service.waitsFor,
+    lastExit: describeLastExit(record),
+    workerId: service.workerId,
+  }
+}
+
+/** What its supervisor says of the process that runs; `null` where none does. */
+export function runningStatus({ observation }: ServiceRecord) {
+  return observation?.supervised && observation.status?.up ? observation.status : null
+}
+
+/** Its process runs and is not given up on. */
+function isLive(record: ServiceRecord): boolean {
+  if (runningStatus(record) === null) return false
+  if (record.readyAtMs === null) return record.launchedAtMs !== null
+  return (
+    record.ready || record.problem === null || !(record.dead || record.failures >= record.service.liveness.failures)
+  )
+}
+
+function endpointOf({ service }: ServiceRecord): string | null {
+  if (service.port === null) return null
+  const host = service.address ?? '127.0.0.1'
+  return `http://${host.includes(':') ? `[${host}]` : host}:${service.port}`
+}
+
+function describeLastExit({ observation }: ServiceRecord) {
+  const death = observation?.deaths.at(-1)
+  if (death === undefined) return null
+  return { ...death.exit, text: describeExit(death.exit), at: isoTime(death.atMs) }
+}
+
+/** Each service that it needs, and how it is. */
+export function describeDependencies({ service }: ServiceRecord, { services }: MachineState) {
+  return service.waitsFor.map((name) => {
+    const other = services.get(name)
+    return {
+      name,
+      state: other?.state ?? 'down',
+      ready: isSatisfied(other),
+      reason: other === undefined ? 'the machine has no such service' : other.reason,
+    }
+  })
+}
+
+/** Those that it waits for now, each with the reason at the end of the chain: it may wait for others itself. */
+export function describeWaiting(record: ServiceRecord, machine: MachineState) {
+  if (record.state !== 'waiting') return []
+  return describeDependencies(record, machine)
+    .filter(({ ready }) => !ready)
+    .map(({ name, state }) => ({ name, state, why: explain(name, machine, new Set()) }))
+}
+
+/** `comfyui-gpu0 waits for models; models is starting: 3 of 64`. */
+function explain(name: string, machine: MachineState, seen: Set<string>): string {
+  seen.add(name)
+  const record = machine.services.get(name)
+  if (record === undefined) return `the machine has no "${name}"`
+  const own = `${name} is ${record.state}${record.reason === null ? '' : `: ${record.reason}`}`
+  if (record.state !== 'waiting') return own
+  const causes = record.service.waitsFor.filter(
+    (other) => !seen.has(other) && !isSatisfied(machine.services.get(other)),
+  )
+  return [own, ...causes.map((other) => explain(other, machine, seen))].join('; ')
+}
+
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
