@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import Ajv2020 from 'ajv/dist/2020.js'
 import standaloneCode from 'ajv/dist/standalone/index.js'
-import Handlebars from 'handlebars'
 import { compile as compileTypes } from 'json-schema-to-typescript'
 import { ENVIRONMENT_TABLE } from '../generator/load/environment-table.ts'
 import { configurationDoc } from './configuration-doc.ts'
+import { templateCode } from './template-code.ts'
 
 export interface DerivedFile {
   readonly path: string
@@ -97,14 +97,8 @@ function templates(): string {
     .filter((file) => file.endsWith('.hbs'))
     .sort()
     .map((file) => {
-      const text = readFileSync(`templates/${file}`, 'utf8')
-      const code = Handlebars.precompile(text, {
-        noEscape: true,
-        strict: true,
-        assumeObjects: false,
-        preventIndent: true,
-      })
-      return `  ${JSON.stringify(file.slice(0, -'.hbs'.length))}: ${code}`
+      const name = file.slice(0, -'.hbs'.length)
+      return `  ${JSON.stringify(name)}: ${templateCode(name, readFileSync(`templates/${file}`, 'utf8'))}`
     })
   return `export default {\n${entries.join(',\n')}\n}\n`
 }
@@ -131,6 +125,14 @@ declare const validate: ((data: unknown) => boolean) & { errors?: SchemaError[] 
 export default validate
 `
 
-const TEMPLATE_TYPES = `declare const templates: Record<string, unknown>
+const TEMPLATE_TYPES = `export interface TemplateTools {
+  /** By the name of a language: a value of it as its text. */
+  readonly quote: Readonly<Record<string, (value: unknown) => string>>
+  /** Decides for \`#if\`. */
+  readonly holds: (value: unknown) => boolean
+  readonly templates: Readonly<Record<string, Template>>
+}
+export type Template = (data: object, tools: TemplateTools) => string
+declare const templates: Readonly<Record<string, Template>>
 export default templates
 `
