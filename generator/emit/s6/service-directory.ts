@@ -11,17 +11,35 @@ export interface ServiceFile {
   readonly content: string
 }
 
-/**
- * Codes of deaths that count against a restart budget: all but those by SIGINT (130), SIGQUIT (131) and SIGTERM (143),
- * which is how people and the sidecar end a process. s6 stores a death by signal as 128 + its number.
- */
-const FAILURES = '1-129,132-142,144-255'
+/** The signals by which people and the sidecar end a process: SIGINT, SIGQUIT, SIGTERM. */
+const REQUESTED_SIGNALS = [2, 3, 15]
+
+/** By Linux' numbers: the tree does not depend on the system that it was rendered on. */
+const OTHER_STOP_SIGNALS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGUSR1: 10, SIGUSR2: 12 }
+
+/** s6 stores a death by signal as 128 + its number, as shells do. */
+const codeOfSignal = (signal: number): number => 128 + signal
 
 /**
- * A custom command that keeps ending with 0 is a mistake (a daemon in the background, a task that is not declared as
- * one). The known programs end with 0 only when they are asked to, also by a plain `s6-svc -r`, which counts for nothing.
+ * Codes of deaths that count against a restart budget: all but those by a signal that asks for the end, the service's own
+ * stop signal among them. A custom command that keeps ending with 0 is a mistake (a daemon in the background, a task that is
+ * not declared as one). The known programs end with 0 only when they are asked to, also by a plain `s6-svc -r`, which
+ * counts for nothing.
  */
-const countedDeaths = (service: PlannedService): string => (service.type === 'custom' ? `0,${FAILURES}` : FAILURES)
+function countedDeaths({ stop, type }: PlannedService): string {
+  const other = OTHER_STOP_SIGNALS[stop.signal]
+  const signals = other === undefined ? REQUESTED_SIGNALS : [...REQUESTED_SIGNALS, other]
+  const excused = signals.map(codeOfSignal).sort((a, b) => a - b)
+  const starts = [1, ...excused.map((code) => code + 1)]
+  const ends = [...excused.map((code) => code - 1), 255]
+  const ranges = starts.flatMap((start, index) => rangeText(start, ends[index] ?? 255))
+  return (type === 'custom' ? ['0', ...ranges] : ranges).join(',')
+}
+
+function rangeText(start: number, end: number): string[] {
+  if (start > end) return []
+  return [start === end ? String(start) : `${start}-${end}`]
+}
 
 /** The supervisor keeps this many deaths at the most (s6-supervise, max-death-tally). */
 const DEATH_TALLY_LIMIT = 4096
@@ -62,7 +80,7 @@ function header(plan: Plan, interpreter: string, marker: string): string[] {
 function runScript(plan: Plan, service: PlannedService, marker: string): string {
   const lines = [
     ...header(plan, runInterpreter(plan), marker),
-    `begin ${service.name} ${shellWord(plan.paths.run)}`,
+    `begin ${service.name} ${shellWord(plan.paths.run)}${unusualStop(service)}`,
     ...(service.restart === null ? [] : [backOff(service.restart)]),
     ...(service.waitsFor.length === 0 ? [] : [`wait_for ${service.waitsFor.join(' ')}`]),
     ...service.requiredFiles.map((path) => `require_file ${shellWord(path)}`),
@@ -74,6 +92,12 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
     `exec ${execChain(plan, service)}`,
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** What `begin` is told of a stop signal that would else count as a death: its name and exit code. */
+function unusualStop({ stop }: PlannedService): string {
+  const signal = OTHER_STOP_SIGNALS[stop.signal]
+  return signal === undefined ? '' : ` ${stop.signal} ${codeOfSignal(signal)}`
 }
 
 /**

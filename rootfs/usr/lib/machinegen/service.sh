@@ -1,11 +1,14 @@
 # Functions that the scripts of all services share; sourced by a POSIX shell, by run and finish in the service directory.
 # Waiting happens here, in the supervised process, so that a stop ends it at once.
 
-# begin NAME RUN_DIRECTORY: notes the process for finish (s6 older than 2.13 does not tell its group) and for
-# end_last_run, and makes the shell die of every signal that may be a service's down-signal, also while it waits.
+# begin NAME RUN_DIRECTORY [STOP_SIGNAL EXIT_CODE]: notes the process for finish (s6 older than 2.13 does not tell its
+# group) and for end_last_run, marks it and all that it will start, and makes the shell die of every signal that may be
+# a service's down-signal, also while it waits. The last two: a death by its stop signal, and the exit code of shells for it.
 begin() {
   service_name=$1
   run_directory=$2
+  stop_signal=${3:-SIGTERM}
+  stop_code=${4:-143}
   service_directory=$PWD
   # nginx lives in one of these, which the PATH of an image, or of a user, may lack.
   case :$PATH: in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin ;; esac
@@ -14,8 +17,11 @@ begin() {
   trap 'quiet; exit 131' QUIT
   trap 'quiet; exit 143' TERM HUP USR1 USR2
   # The sidecar starts before setup has made these.
-  [ -d "$run_directory/pgid" ] || mkdir -p "$run_directory/pgid" "$run_directory/waiting" "$run_directory/ready"
+  [ -d "$run_directory/deaths" ] ||
+    mkdir -p "$run_directory/pgid" "$run_directory/waiting" "$run_directory/ready" "$run_directory/deaths"
   end_last_run
+  # Not before: whatever has the mark by now was left by another run.
+  export MACHINEGEN_SERVICE="$run_directory:$service_name"
   look_at $$
   echo "$$ $began" 2>/dev/null >"$run_directory/pgid/$service_name" || :
 }
@@ -39,17 +45,52 @@ look_at() {
   [ "$1" = Z ] || began=${20}
 }
 
-# end_last_run: ends a run that finish never saw, as its supervisor was killed: it still has the port and the GPU.
+# end_last_run: ends a run that finish never saw, as its supervisor was killed, or what finish could not wait for: it
+# still has the port and the GPU.
 end_last_run() {
   { read -r group noted <"$run_directory/pgid/$service_name"; } 2>/dev/null || return 0
   look_at "$group"
-  [ -n "$began" ] && [ "$began" = "$noted" ] || return 0
-  say "ends its last run, whose supervisor was killed"
-  kill -s KILL -- "-$group"
-  while [ "$began" = "$noted" ]; do
-    pause 0.05
-    look_at "$group"
+  if [ -n "$began" ] && [ "$began" = "$noted" ]; then
+    say "ends its last run, whose supervisor was killed"
+    kill -s KILL -- "-$group"
+    while [ "$began" = "$noted" ]; do
+      pause 0.05
+      look_at "$group"
+    done
+  fi
+  end_survivors 200 || say "starts although these of its last run cannot be ended:$pids"
+}
+
+# end_survivors ROUNDS: kills what the service has started and what outlived it outside its process group (a child that
+# made a session of its own and holds GPU memory), and waits for the end of each for ROUNDS twentieths of a second:
+# what is gone holds no memory. Fails where one is left; "pids" names them.
+end_survivors() {
+  rounds=$1
+  pids=
+  while :; do
+    survivors=$(grep -lszxF "MACHINEGEN_SERVICE=$run_directory:$service_name" /proc/[0-9]*/environ 2>/dev/null)
+    for file in $survivors; do
+      pid=${file#/proc/}
+      pid=${pid%/environ}
+      case "$pids " in *" $pid "*) continue ;; esac
+      pids="$pids $pid"
+      echo "$service_name: ends process $pid, which its last run left behind"
+    done
+    [ -n "$pids" ] || return 0
+    kill -s KILL $pids 2>/dev/null
+    # A process that ends has lost its mark before it gives back what it holds.
+    left=
+    for pid in $pids; do
+      look_at "$pid"
+      [ -z "$began" ] || left="$left $pid"
+    done
+    pids=$left
+    [ -n "$pids$survivors" ] || return 0
+    rounds=$((rounds - 1))
+    [ "$rounds" -gt 0 ] || break
+    [ -z "$pids" ] || pause 0.05
   done
+  [ -z "$pids" ]
 }
 
 # say WHAT: one line in the service's log, and the reason that the sidecar shows while the service waits.
@@ -80,7 +121,8 @@ deaths_within() {
   while read -r label how; do
     case $how in
       # By a signal that asks for the end, or with the exit code that shells make of it.
-      'signal SIGINT' | 'signal SIGQUIT' | 'signal SIGTERM' | 'exitcode 130' | 'exitcode 131' | 'exitcode 143') ;;
+      'signal SIGINT' | 'signal SIGQUIT' | 'signal SIGTERM' | "signal $stop_signal") ;;
+      'exitcode 130' | 'exitcode 131' | 'exitcode 143' | "exitcode $stop_code") ;;
       *) if [ "$label" \> "$since" ]; then deaths=$((deaths + 1)); fi ;;
     esac
   done <<RECORDS
@@ -89,14 +131,16 @@ RECORDS
 }
 
 # back_off WINDOW_SECONDS DELAY_SECONDS...: waits the delay for the number of deaths in the window (first delay: none);
-# the last one holds for all further deaths. A service that was given up runs because a person wants it: it starts anew.
+# the last one holds for all further deaths. Restarts for which the sidecar found a reason count as deaths. A service that
+# was given up runs because a person wants it: it starts anew.
 back_off() {
   if [ -e given-up ]; then
-    rm -f given-up
-    s6-svdt-clear .
+    rm -f given-up "$run_directory/faults/$service_name"
+    forget_deaths
     return
   fi
   deaths_within "$1"
+  { read -r faults <"$run_directory/faults/$service_name"; } 2>/dev/null && deaths=$((deaths + faults))
   shift
   while [ "$deaths" -gt 0 ] && [ $# -gt 1 ]; do
     deaths=$((deaths - 1))
@@ -151,19 +195,28 @@ share_threads() {
 }
 
 # ended NAME RUN_DIRECTORY EXIT_CODE SIGNAL SERVICE [PROCESS_GROUP]: what finish does first: closes the gate and kills
-# what is left of the process group (a worker that holds the port, a child that holds GPU memory).
+# what is left of the process group (a worker that holds the port), and what left the group. A process that takes its
+# time to end (the driver gives back its GPU memory) is waited for by the next run.
 ended() {
-  rm -f "$2/ready/$1" "$2/waiting/$1"
+  service_name=$1
+  run_directory=$2
+  rm -f "$run_directory/ready/$service_name" "$run_directory/waiting/$service_name"
   group=
-  { read -r group _ <"$2/pgid/$1"; } 2>/dev/null
+  { read -r group _ <"$run_directory/pgid/$service_name"; } 2>/dev/null
   group=${6:-$group}
   [ -n "$group" ] && kill -s KILL -- "-$group" 2>/dev/null
-  rm -f "$2/pgid/$1"
+  end_survivors 20 && rm -f "$run_directory/pgid/$service_name"
+}
+
+# forget_deaths: gives the service its whole budget back. The sidecar counts all deaths, also those that count no more.
+forget_deaths() {
+  cat supervise/death_tally >>"$run_directory/deaths/$service_name" 2>/dev/null
+  s6-svdt-clear .
 }
 
 # stop_was_wanted: whether somebody asked the service to stay down; its deaths so far then count no more.
 stop_was_wanted() {
-  [ "$(s6-svstat -o wantedup . 2>/dev/null)" = false ] && s6-svdt-clear .
+  [ "$(s6-svstat -o wantedup . 2>/dev/null)" = false ] && forget_deaths
 }
 
 # give_up_after WINDOW_SECONDS DEATHS EXIT_CODES: ends finish, with 125, which makes the supervisor leave the service
