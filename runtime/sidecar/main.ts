@@ -83,6 +83,12 @@ async function main(): Promise<void> {
     for (const close of closers) await close()
     log.flush()
   }
+
+  await nextTurn()
+  const { startMetrics } = await import('./metrics/collect-metrics.ts')
+  const metrics = startMetrics({ view, onError: (error) => log?.warn(`cannot keep metrics whole: ${error.message}`) })
+  parts.metrics = metrics.page
+  closers.push(metrics.close)
 }
 
 /** For programs that are not below the supervisor and cannot compute it. */

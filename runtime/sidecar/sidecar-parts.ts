@@ -3,6 +3,7 @@ import type { EventJournal, OutboxState } from './events/event-journal.ts'
 import type { HttpParts } from './http/http-parts.ts'
 import type { LogStore } from './http/log-store.ts'
 import { initialMachine, type MachineState } from './machine-state.ts'
+import type { MetricsPage } from './metrics/metrics-page.ts'
 import type { Operations } from './operations.ts'
 import type { ResourceSnapshot } from './resources/resource-snapshot.ts'
 import { VERSION } from './version.ts'
@@ -18,8 +19,8 @@ export interface SidecarParts {
   journal: EventJournal | null
   outbox: () => OutboxState | null
   logs: LogStore | null
-  /** Renders the metrics as text. */
-  metrics: (() => string) | null
+  /** The page of metrics. */
+  metrics: MetricsPage | null
   /** Publishes the status of the machine now. */
   publishStatus: (() => void) | null
 }

@@ -60,7 +60,10 @@ export async function startHttpMachine(options: HttpMachineOptions = {}): Promis
   const [problems, errors, orders]: [string[], unknown[], string[]] = [[], [], []]
   if (!options.bare) {
     parts.logs = memoryLogs(options.lines ?? [])
-    parts.metrics = () => '# HELP machine_up Whether it is there.\n# TYPE machine_up gauge\nmachine_up 1\n'
+    parts.metrics = () => ({
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      bytes: Buffer.from('# HELP machine_up Whether it is there.\n# TYPE machine_up gauge\nmachine_up 1\n'),
+    })
     parts.journal = memoryJournal().journal
     parts.operations = recordedOperations(orders, options.waited ?? { ok: true, tookMs: 12.3 })
     parts.publishStatus = () => orders.push('publish')

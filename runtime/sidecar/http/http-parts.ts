@@ -1,3 +1,4 @@
+import type { MetricsPage } from '../metrics/metrics-page.ts'
 import type { SidecarView } from '../view.ts'
 import type { LogStore } from './log-store.ts'
 
@@ -5,8 +6,8 @@ import type { LogStore } from './log-store.ts'
 export interface HttpParts {
   readonly view: SidecarView
   readonly logs: () => LogStore | null
-  /** Renders the metrics in the Prometheus text format. */
-  readonly metrics: () => (() => string) | null
+  /** The page of metrics for the `Accept` header of a request. */
+  readonly metrics: () => MetricsPage | null
   /** Publishes the status of the machine to Redis now. */
   readonly publishStatus: () => (() => void) | null
 }

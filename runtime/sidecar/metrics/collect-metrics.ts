@@ -5,7 +5,7 @@ import { accessRoutes } from './access-routes.ts'
 import { countAccess } from './access-totals.ts'
 import { emptyHistogram, observeValue } from './histogram.ts'
 import { createLineFollower, type LineFollower } from './line-follower.ts'
-import { createMetricsPage, type MetricsAnswer } from './metrics-page.ts'
+import { createMetricsPage, type MetricsPage } from './metrics-page.ts'
 import { loadRecord, saveRecord } from './metrics-record.ts'
 import type { Collected } from './metrics-sections.ts'
 import { createProbeDurations, type OnProbe } from './probe-durations.ts'
@@ -22,8 +22,7 @@ const READINGS_MS = 500
 
 export interface Metrics {
   readonly onProbe: OnProbe
-  /** The page, for the `Accept` header of a request. */
-  readonly answer: (accept: string | undefined) => MetricsAnswer
+  readonly page: MetricsPage
   /** Keeps the counters and ends all reading. */
   readonly close: () => Promise<void>
 }
@@ -90,7 +89,7 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
   }
   return {
     onProbe: probes.onProbe,
-    answer: createMetricsPage(view, collect),
+    page: createMetricsPage(view, collect),
     close: async () => {
       timer.stop()
       clearInterval(saveTimer)

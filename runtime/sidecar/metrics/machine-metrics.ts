@@ -1,9 +1,11 @@
 import type { Plan } from '../../../schema/plan.ts'
-import { isHealthy, type MachineState } from '../machine-state.ts'
+import { verdictOf } from '../http/verdict.ts'
+import type { MachineState } from '../machine-state.ts'
 import { type Family, labelText, single } from './exposition.ts'
 
 /** The machine as a whole. */
 export function machineFamilies(plan: Plan, version: string, machine: MachineState): readonly Family[] {
+  const { healthy, ready } = verdictOf(machine)
   const boot = machine.boots.at(-1)
   const gauge = (name: string, help: string, value: number | null): Family => ({
     name: `machine_${name}`,
@@ -24,7 +26,8 @@ export function machineFamilies(plan: Plan, version: string, machine: MachineSta
       simulated: String(plan.simulate),
     }),
     info('build_info', 'The versions of machinegen and Node; always 1.', { version, node: process.version }),
-    gauge('healthy', 'Whether every service is ready or done.', Number(isHealthy(machine))),
+    gauge('healthy', 'Whether every service that is not optional works, as /health says.', Number(healthy)),
+    gauge('ready', 'Whether jobs can be taken, as /ready says.', Number(ready)),
     gauge('stopping', 'Whether the machine is about to stop.', Number(machine.stopping)),
     gauge(
       'boot_time_seconds',

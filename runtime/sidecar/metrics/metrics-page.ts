@@ -3,9 +3,13 @@ import { CONTENT_TYPES, chooseFormat, type ExpositionFormat, endPage, renderFami
 import { type Collected, metricsSections } from './metrics-sections.ts'
 
 export interface MetricsAnswer {
-  readonly contentType: string
-  readonly body: Buffer
+  /** The content type. */
+  readonly type: string
+  readonly bytes: Buffer
 }
+
+/** Gives the page in the format that an `Accept` header asks for. */
+export type MetricsPage = (accept: string | undefined) => MetricsAnswer
 
 /** A section as it was made the last time. */
 interface Made {
@@ -15,23 +19,20 @@ interface Made {
 
 interface Page {
   readonly made: readonly Made[]
-  readonly body: Buffer
+  readonly bytes: Buffer
 }
 
 /**
  * The page for an `Accept` header. Only what has changed since the last one is made again: between two changes an answer
  * costs as much as finding out that there is none.
  */
-export function createMetricsPage(
-  view: SidecarView,
-  collect: () => Collected,
-): (accept: string | undefined) => MetricsAnswer {
+export function createMetricsPage(view: SidecarView, collect: () => Collected): MetricsPage {
   const pages: Partial<Record<ExpositionFormat, Page>> = {}
   return (accept) => {
     const format = chooseFormat(accept)
     const page = turnPage(pages[format], view, collect(), format)
     pages[format] = page
-    return { contentType: CONTENT_TYPES[format], body: page.body }
+    return { type: CONTENT_TYPES[format], bytes: page.bytes }
   }
 }
 
@@ -42,7 +43,7 @@ function turnPage(last: Page | undefined, view: SidecarView, collected: Collecte
     return { from, text: renderFamilies(families(), format) }
   })
   if (last !== undefined && made.every((section, index) => section === last.made[index])) return last
-  return { made, body: Buffer.from(made.map(({ text }) => text).join('') + endPage(format)) }
+  return { made, bytes: Buffer.from(made.map(({ text }) => text).join('') + endPage(format)) }
 }
 
 function isSame(before: readonly unknown[], now: readonly unknown[]): boolean {

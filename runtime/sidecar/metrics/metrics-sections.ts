@@ -39,7 +39,7 @@ export function metricsSections(view: SidecarView, collected: Collected): readon
     { from: [machine], families: () => machineFamilies(plan, version, machine) },
     { from: [machine], families: () => serviceFamilies(machine, view.nowMs()) },
     { from: [probes.version()], families: probes.families },
-    { from: [resources], families: () => resourceFamilies(plan, resources) },
+    { from: Object.values(resources ?? {}), families: () => resourceFamilies(plan, resources) },
     {
       from: [...workloads.values()],
       families: () => workloadFamilies(plan.services, (name) => workloads.get(name) ?? null),

@@ -1,17 +1,14 @@
 import { type Answer, JSON_TYPE } from '../answer.ts'
-import { endpoint, type Route } from '../endpoint.ts'
+import { endpoint, type Question, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
 import { notYet } from '../refusal.ts'
 
-/** Version 0.0.4 of the text format is what all of Prometheus' family reads. */
-const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
-
 /** `/metrics`, and `/openapi.json` about the API itself. */
 export function aboutRoutes({ metrics }: HttpParts): readonly Route[] {
-  const measure = (): Answer => {
-    const render = metrics()
-    if (render === null) throw notYet('the part that measures')
-    return { status: 200, type: METRICS_TYPE, bytes: Buffer.from(render()) }
+  const measure = (_query: object, { header }: Question): Answer => {
+    const page = metrics()
+    if (page === null) throw notYet('the part that measures')
+    return { status: 200, ...page(header('accept')) }
   }
   return [
     { path: '/metrics', methods: { GET: endpoint({ query: {}, run: measure }) } },
