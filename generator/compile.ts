@@ -28,6 +28,8 @@ export interface CompileInput {
   readonly target?: Target
   /** GPUs found on this host, for `gpu.count: auto`. */
   readonly detectedGpus?: number | null
+  /** For the container target: where the tree stands on the machine. Default: `/`. */
+  readonly containerRoot?: string
   /** Stand-ins in the place of the GPU services. */
   readonly simulate?: boolean
   /** Added to every port. */
@@ -105,7 +107,7 @@ const hasError = (diagnostics: readonly Diagnostic[]): boolean =>
 function planOptions(input: CompileInput): Parameters<typeof buildPlan>[1] {
   const { local } = input
   return {
-    paths: input.target === 'local' && local !== undefined ? { target: 'local', ...local } : { target: 'container' },
+    paths: input.target === 'local' && local !== undefined ? { target: 'local', ...local } : container(input),
     simulate: input.simulate ?? false,
     portOffset: input.portOffset ?? 0,
     node: local?.node ?? 'node',
@@ -113,6 +115,11 @@ function planOptions(input: CompileInput): Parameters<typeof buildPlan>[1] {
     lock: input.lock ?? null,
   }
 }
+
+const container = ({ containerRoot }: CompileInput) => ({
+  target: 'container' as const,
+  ...(containerRoot === undefined ? {} : { root: containerRoot }),
+})
 
 function placed(finding: Finding, origins: Origins): Diagnostic {
   const { pointer, part, related, ...diagnostic } = finding

@@ -46,6 +46,7 @@ function compileSources(
     applyEnvironment: values.env,
     target: values.target,
     detectedGpus: values.gpus ?? null,
+    ...(values.root === undefined ? {} : { containerRoot: resolve(values.root) }),
     simulate: values.simulate,
     portOffset: values['port-offset'] ?? 0,
     marker: markerOf(sources, values.set),

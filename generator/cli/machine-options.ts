@@ -11,6 +11,7 @@ export interface MachineOptions {
   readonly 'port-offset': number | undefined
   readonly 'state-dir': string | undefined
   readonly target: Target
+  readonly root: string | undefined
 }
 
 /** The absolute state directory of a local machine, as far as the options say; a tree is one by itself. */

@@ -20,10 +20,18 @@ export function treeInputs(
   environment: Environment,
   variables: readonly string[],
 ): Record<string, string> {
-  const { target, set, env, gpus = '', simulate } = values
+  const { target, set, env, gpus = '', simulate, root = '/' } = values
   const stateDirectory = stateDirectoryOf(values, values.out)
   const local = stateDirectory === null ? [] : [stateDirectory, programDirectory, process.execPath]
-  const options = [target, String(env), String(gpus), String(simulate), String(values['port-offset'] ?? 0), ...local]
+  const options = [
+    target,
+    String(env),
+    String(gpus),
+    String(simulate),
+    String(values['port-offset'] ?? 0),
+    root,
+    ...local,
+  ]
   const read = variables.map((name) => JSON.stringify([name, environment[name] ?? null]))
   return {
     compiler: BUILD,

@@ -4,6 +4,7 @@ import { staticFiles } from '../generated/static-files.ts'
 import { artifactPath } from './artifact-path.ts'
 import { emitComfyui } from './comfyui/emit-comfyui.ts'
 import { emitNginx } from './nginx/emit-nginx.ts'
+import { shellCommand } from './quote/shell.ts'
 import { emitContainerTree } from './s6/emit-container.ts'
 import { emitLocalTree } from './s6/emit-local.ts'
 import { emitSharedEnvironment } from './s6/shared-environment.ts'
@@ -23,6 +24,7 @@ export function emitTree(plan: Plan, { literalSecrets, marker }: EmitOptions): A
     ...emitNginx(plan, marker),
     ...emitComfyui(plan, marker),
     library(plan),
+    ...healthcheck(plan, marker),
     planFile(plan),
     ...secretFiles(plan, literalSecrets),
   ]
@@ -32,6 +34,16 @@ export function emitTree(plan: Plan, { literalSecrets, marker }: EmitOptions): A
 function library(plan: Plan): Artifact {
   const path = artifactPath(plan, `${plan.paths.library}/service.sh`)
   return { path, mode: 0o644, content: staticFiles['/usr/lib/machinegen/service.sh'], source: 's6' }
+}
+
+/** What a container engine asks now and then; it starts no Node. */
+function healthcheck(plan: Plan, marker: string): Artifact[] {
+  if (plan.target !== 'container') return []
+  const { address, port } = plan.sidecar
+  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}/health`
+  const command = ['exec', 'curl', '--globoff', '--fail', '--silent', '--output', '/dev/null', '--max-time', '4', url]
+  const content = `#!/bin/sh\n# ${marker}\n${shellCommand(command)}\n`
+  return [{ path: artifactPath(plan, `${plan.paths.library}/healthcheck`), mode: 0o755, content, source: 's6' }]
 }
 
 function planFile(plan: Plan): Artifact {

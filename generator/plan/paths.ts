@@ -3,7 +3,8 @@ import type { MachinePaths } from '../../schema/plan.ts'
 
 /** Where the programs of machinegen are, and for the local target where everything goes. */
 export type PathOptions =
-  | { readonly target: 'container' }
+  /** `root`: where the tree stands in the container, where that is not `/`: an image whose own root is read-only. */
+  | { readonly target: 'container'; readonly root?: string }
   | { readonly target: 'local'; readonly stateDirectory: string; readonly programDirectory: string }
 
 /** The paths of a machine on a target, absolute and without a slash at the end. */
@@ -19,15 +20,16 @@ export function planPaths(paths: Machine['paths'], options: PathOptions): Machin
   const logs = inWorkspace(paths.logs)
   const state = `${workspace}/.machine`
   if (options.target === 'container') {
+    const root = cleanPath(options.root ?? '/')
     return {
-      root: '/',
+      root: root === '/' ? '/' : root,
       workspace,
       shared,
       logs,
       state,
-      config: '/etc/machinegen',
-      library: '/usr/lib/machinegen',
-      programs: '/usr/lib/machinegen',
+      config: `${root === '/' ? '' : root}/etc/machinegen`,
+      library: `${root === '/' ? '' : root}/usr/lib/machinegen`,
+      programs: `${root === '/' ? '' : root}/usr/lib/machinegen`,
       run: '/run/machine',
       gates: '/run/machine/ready',
       services: '/run/service',

@@ -9,7 +9,7 @@ import { hasError, sayFindings } from '../say-findings.ts'
 
 /** `up`: renders the local target into its state directory and runs it until it is told to stop. */
 export async function run({ words, values }: Invocation<'up'>, host: Host): Promise<number> {
-  const { compilation } = compileMachine({ words, values: { ...values, target: 'local' } }, host)
+  const { compilation } = compileMachine({ words, values: { ...values, target: 'local', root: undefined } }, host)
   const { plan, artifacts, diagnostics } = compilation
   sayFindings(host, compilation, values.format)
   if (plan === null || hasError(diagnostics)) return EXIT.findings
