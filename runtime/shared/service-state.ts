@@ -59,19 +59,21 @@ function deriveDown(service: Judged, observation: ServiceObservation): ServiceSt
   return failure === null ? { state: 'down', reason: null } : { state: 'failed', reason: failure }
 }
 
-/** Why it was given up, by the sidecar's word or by its deaths; `null` for one that was not. */
+/** Why it was given up, by the sidecar's word or by its deaths, or how a task failed; `null` where neither is so. */
 function failureOf(service: Judged, { deaths, givenUp }: ServiceObservation): string | null {
   if (givenUp !== null && givenUp !== '') return givenUp
   const last = deaths.at(-1)
-  if (last === undefined) return givenUp === null ? null : 'it died too often'
-  const counted = countedDeaths(deaths, service).length
-  const isSpent = service.restart !== null && counted >= service.restart.maxAttempts
-  if (isSpent && service.restart !== null) {
-    const times = counted === 1 ? 'once' : `${counted} times`
-    const window = `${service.restart.windowMs / 1000} s`
-    return `it died ${times} within ${window}, the last time by ${describeExit(last.exit)}`
+  if (givenUp !== null) {
+    const lastEnd = last === undefined ? '' : `, the last time by ${describeExit(last.exit)}`
+    return `it died ${describeCount(countedDeaths(deaths, service).length)}${describeWindow(service)}${lastEnd}`
   }
-  if (givenUp !== null) return `it died too often, the last time by ${describeExit(last.exit)}`
-  const hasFailed = service.kind === 'task' && !wasRequested(last.exit, service)
+  const hasFailed = service.kind === 'task' && last !== undefined && !wasRequested(last.exit, service)
   return hasFailed ? `it ended by ${describeExit(last.exit)}` : null
 }
+
+function describeCount(count: number): string {
+  if (count === 0) return 'too often'
+  return count === 1 ? 'once' : `${count} times`
+}
+
+const describeWindow = ({ restart }: Judged): string => (restart === null ? '' : ` within ${restart.windowMs / 1000} s`)

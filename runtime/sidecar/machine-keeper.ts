@@ -152,6 +152,6 @@ const DEEDS: Readonly<Record<Action['kind'], string>> = {
   'give-up': 'gives up',
 }
 
-/** An order to stop that has not come through yet; everything else changes with a file. */
-const mayChangeByTime = ({ stop, observation }: ServiceRecord): boolean =>
-  stop !== null && observation?.status?.wantUp === true
+/** An order that has not come through yet; everything else changes with a file. */
+const mayChangeByTime = ({ stop, startOrderedAtMs, observation }: ServiceRecord): boolean =>
+  startOrderedAtMs !== null || (stop !== null && observation?.status?.wantUp === true)

@@ -6,7 +6,7 @@ import type { ProbeOutcome } from './probes/probe.ts'
 import { judge, type ProbeVerdict, UNPROVEN } from './probes/verdict.ts'
 import { accountDeaths } from './state/account-deaths.ts'
 import { type BootRecord, bootEnds, bootReady } from './state/boot-history.ts'
-import { describeStop, findStop } from './state/operator-stop.ts'
+import { describeStop, findStop, pendingStart } from './state/operator-stop.ts'
 import { countFlip, countStartup, forgive } from './state/service-history.ts'
 import { initialRecord, type ServiceRecord } from './state/service-record.ts'
 
@@ -70,7 +70,8 @@ export function observe(
   })
   const isRevived = record.state === 'failed' && observation.status?.wantUp === true
   const history = isRevived || stop !== null ? forgive(counted) : counted
-  const next = { ...record, observation, stop, history }
+  const startOrderedAtMs = pendingStart(record, observation, counted, nowMs)
+  const next = { ...record, observation, stop, startOrderedAtMs, history }
   if (incarnation === null) return withState({ ...next, ...NOT_RUNNING }, nowMs)
   const isNew = incarnation !== record.incarnation
   const fresh: ServiceRecord = isNew ? { ...next, ...NOT_RUNNING, order: null, incarnation } : next
@@ -185,9 +186,17 @@ export function isSatisfied(record: ServiceRecord | undefined): boolean {
   return record?.state === 'ready' || record?.state === 'done'
 }
 
-/** The machine does all that its file asks for. */
+/** It does not run, or soon will not, since an operator wants it so. */
+export function isStopped({ stop, state }: ServiceRecord): boolean {
+  return stop !== null && (state === 'down' || state === 'stopping')
+}
+
+/** The machine does all that its file asks for, less what an operator stopped and what it can do without. */
 export function isHealthy(machine: MachineState): boolean {
-  return !machine.stopping && [...machine.services.values()].every(isSatisfied)
+  if (machine.stopping) return false
+  return [...machine.services.values()].every(
+    (record) => isSatisfied(record) || isStopped(record) || record.service.optional,
+  )
 }
 
 /** How often it was started again, for as long as the machine keeps its volume. */

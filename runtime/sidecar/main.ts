@@ -59,6 +59,7 @@ async function main(): Promise<void> {
   const { createLog } = await import('./log.ts')
   await nextTurn()
   const { startMachineLoop } = await import('./machine-loop.ts')
+  const { createOperations } = await import('./operate.ts')
   const { createHttpAsk } = await import('./probes/http-ask.ts')
   await nextTurn()
   log = createLog()
@@ -73,6 +74,7 @@ async function main(): Promise<void> {
     boot: { id: view.bootId, startedAtMs: bootStartedAtMs(Date.now()) },
   })
   parts.machine = loop.machine
+  parts.operations = createOperations({ plan, loop, log, journal: view.journal })
   onFarewell = loop.farewell
   if (isFarewell) loop.farewell()
   // What ends before the process does, in this order; a part that is loaded adds itself.

@@ -84,7 +84,7 @@ const TABLE: { title: string; service?: typeof app; steps: Step; state: StateNam
   },
   {
     title: 'it was given up',
-    steps: (it) => it.see('app', seen({ wantUp: false }, { deaths: exits(3) }), 10),
+    steps: (it) => it.see('app', seen({ wantUp: false }, { deaths: exits(3), givenUp: '' }), 10),
     state: 'failed',
     reason: 'it died 3 times within 60 s, the last time by exit code 1',
   },

@@ -39,6 +39,7 @@ function moveRecord(record: ServiceRecord, byMs: number): ServiceRecord {
     readyAtMs: move(record.readyAtMs),
     lastFailureAtMs: lastFailureAtMs === 0 ? 0 : lastFailureAtMs + byMs,
     outOfMemoryAtMs: move(record.outOfMemoryAtMs),
+    startOrderedAtMs: move(record.startOrderedAtMs),
     order: order === null ? null : { ...order, atMs: order.atMs + byMs },
     stop: stop === null ? null : { ...stop, atMs: stop.atMs + byMs },
     history: {

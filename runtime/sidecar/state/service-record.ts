@@ -48,6 +48,8 @@ export interface ServiceRecord extends ProbeVerdict {
   readonly startupMs: number | null
   readonly order: RestartOrder | null
   readonly stop: OperatorStop | null
+  /** Its start was ordered then, and has not come through yet. */
+  readonly startOrderedAtMs: number | null
   /** When its log last told of an allocation that failed. */
   readonly outOfMemoryAtMs: number | null
   readonly history: ServiceHistory
@@ -67,6 +69,7 @@ export function initialRecord(service: PlannedService, nowMs: number): ServiceRe
     startupMs: null,
     order: null,
     stop: null,
+    startOrderedAtMs: null,
     outOfMemoryAtMs: null,
     history: NO_HISTORY,
   }
