@@ -116,15 +116,20 @@ function makePlan(
 
 /** The manifest that the run will leave. Of the directories, those are ours that a run made or has still to make. */
 function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: Owned, disk: Disk): Manifest {
+  const files = new Map<string, FileRecord>()
   // Most files of a tree are one of a few short texts: `longrun`, a timeout, nothing.
-  const hashes = new Map<string | Uint8Array, string>()
-  const files = wanted.map(({ path, mode, content, sha256: known }): [string, FileRecord] => {
-    const hash = known ?? hashes.get(content) ?? sha256(content)
-    hashes.set(content, hash)
-    return [path, { mode, sha256: hash, sizeBytes: Buffer.byteLength(content) }]
-  })
+  const records = new Map<string | Uint8Array, FileRecord>()
+  for (const { path, mode, content, sha256: known } of wanted) {
+    let record = records.get(content)
+    if (record?.mode !== mode) {
+      const hash = record?.sha256 ?? known ?? sha256(content)
+      record = { mode, sha256: hash, sizeBytes: record?.sizeBytes ?? Buffer.byteLength(content) }
+      records.set(content, record)
+    }
+    files.set(path, record)
+  }
   const isOurs = (path: string) => owned.directories.has(path) || !disk.isDirectory(path)
-  return { inputs, files: Object.fromEntries(files), directories: neededDirectories(wanted).filter(isOurs) }
+  return { inputs, files, directories: neededDirectories(wanted).filter(isOurs) }
 }
 
 function isDone({ state, changes, conflicts, manifest }: Plan): boolean {

@@ -54,19 +54,19 @@ export interface Comparison {
  * the directory of another
  */
 export function wantedFiles(artifacts: readonly Artifact[]): WantedFile[] {
-  const sources = new Map<string, string>()
-  for (const { path, source } of artifacts) {
+  const wanted = [...artifacts].sort((a, b) => byCodeUnits(a.path, b.path))
+  let before: Artifact | undefined
+  for (const artifact of wanted) {
+    const { path, source } = artifact
     const problem = pathProblem(path)
     if (problem !== undefined) throw writeError('BAD_ARTIFACT', path, problem)
-    const other = sources.get(path)
-    if (other !== undefined) throw writeError('BAD_ARTIFACT', path, `both "${other}" and "${source}" make it`)
-    sources.set(path, source)
+    if (path === before?.path) throw writeError('BAD_ARTIFACT', path, `both "${before.source}" and "${source}" make it`)
+    before = artifact
   }
-  const wanted = [...artifacts].sort((a, b) => byCodeUnits(a.path, b.path))
-  for (const directory of neededDirectories(wanted)) {
-    const below = sources.has(directory) && wanted.find(({ path }) => path.startsWith(`${directory}/`))
-    if (below) throw writeError('BAD_ARTIFACT', below.path, `"${directory}" is a file`)
-  }
+  const directories = new Set(neededDirectories(wanted))
+  const file = wanted.find(({ path }) => directories.has(path))
+  const below = file && wanted.find(({ path }) => path.startsWith(`${file.path}/`))
+  if (below) throw writeError('BAD_ARTIFACT', below.path, `"${file.path}" is a file`)
   return wanted
 }
 
@@ -80,7 +80,7 @@ export function bytesOf(content: string | Uint8Array): Buffer {
 export function ownedBy(manifest: Manifest | undefined, journal: Journal | undefined): Owned {
   const files = new Map<string, FileRecord[]>()
   for (const record of [manifest, journal])
-    for (const [path, file] of Object.entries(record?.files ?? {})) files.set(path, [...(files.get(path) ?? []), file])
+    for (const [path, file] of record?.files ?? []) files.set(path, [...(files.get(path) ?? []), file])
   for (const path of journal?.remove ?? []) if (!files.has(path)) files.set(path, [])
   return { files, directories: new Set([...(manifest?.directories ?? []), ...(journal?.directories ?? [])]) }
 }
@@ -197,11 +197,10 @@ function findDirectories(wanted: readonly WantedFile[]): string[] {
   const needed = new Set<string>()
   let last = ''
   for (const { path } of wanted) {
-    const directory = directoryOf(path)
     // files of one directory come one after the other
-    if (directory === last) continue
-    last = directory
-    for (let above = directory; above !== '' && !needed.has(above); above = directoryOf(above)) needed.add(above)
+    if (path.lastIndexOf('/') === last.length && path.startsWith(last)) continue
+    last = directoryOf(path)
+    for (let above = last; above !== '' && !needed.has(above); above = directoryOf(above)) needed.add(above)
   }
   return [...needed].sort()
 }

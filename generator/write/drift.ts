@@ -110,8 +110,8 @@ function modeDrift(path: string, mode: number, wantedMode: number): Drift {
 }
 
 function* manifestDrift(manifest: Manifest, disk: Disk): Generator<Drift> {
-  for (const path of Object.keys(manifest.files)) {
-    const drift = fileDrift(path, manifest.files[path]!, disk)
+  for (const [path, record] of manifest.files) {
+    const drift = fileDrift(path, record, disk)
     if (drift !== undefined) yield drift
   }
 }

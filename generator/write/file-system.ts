@@ -23,7 +23,6 @@ export type FileSystem = Pick<
   | 'rmSync'
   | 'rmdirSync'
   | 'unlinkSync'
-  | 'writeFileSync'
   | 'writeSync'
 >
 
@@ -31,12 +30,16 @@ export const NODE_FILE_SYSTEM: FileSystem = nodeFileSystem
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = nodeFileSystem.constants
 
+/** How a file is opened that must not exist yet. */
+export const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
+
 /** Nobody but the owner can open a file before its last mode is set. */
 const MODE_WHILE_WRITING = 0o600
-const DIRECTORY_MODE = 0o755
+/** Of every directory that runs make. */
+export const DIRECTORY_MODE = 0o755
 
 export interface NewFile {
-  readonly content: Uint8Array
+  readonly content: string | Uint8Array
   /** Exact, whatever the umask. */
   readonly mode: number
   /** Given where the file takes the place of one with another owner. */
@@ -45,15 +48,27 @@ export interface NewFile {
 
 /** Makes a file that must not exist yet. It can be seen half written: only for paths nobody looks at. */
 export function createFile(fs: FileSystem, path: string, file: NewFile): void {
-  const descriptor = fs.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, MODE_WHILE_WRITING)
+  const descriptor = fs.openSync(path, NEW_FILE, MODE_WHILE_WRITING)
   try {
     if (file.owner !== undefined) keepOwner(fs, descriptor, file.owner)
-    for (let written = 0; written < file.content.length; )
-      written += fs.writeSync(descriptor, file.content, written, file.content.length - written)
+    writeAll(fs, descriptor, file.content)
     fs.fchmodSync(descriptor, file.mode)
   } finally {
     fs.closeSync(descriptor)
   }
+}
+
+/** A text in one call where the system takes it whole: Node writes it without a copy of its own. */
+export function writeAll(fs: FileSystem, descriptor: number, content: string | Uint8Array): void {
+  if (content === '') return
+  let rest = content
+  if (typeof rest === 'string') {
+    const written = fs.writeSync(descriptor, rest)
+    if (written === Buffer.byteLength(rest)) return
+    rest = Buffer.from(rest).subarray(written)
+  }
+  for (let written = 0; written < rest.length; )
+    written += fs.writeSync(descriptor, rest, written, rest.length - written)
 }
 
 /** Root alone may give files away. Where it may not either (an owner outside its user namespace) the file becomes ours. */
@@ -88,16 +103,21 @@ function createAnew(fs: FileSystem, path: string, file: NewFile): void {
   }
 }
 
-/** Makes a directory of mode 0755, whatever the umask; a set-group-id bit that it inherits stays. */
-export function makeDirectory(fs: FileSystem, path: string): void {
+/**
+ * Makes a directory of mode 0755, whatever the umask; a set-group-id bit that it inherits stays.
+ * @returns whether it had that mode from the start
+ */
+export function makeDirectory(fs: FileSystem, path: string): boolean {
   fs.mkdirSync(path, DIRECTORY_MODE)
-  repairDirectory(fs, path)
+  return repairDirectory(fs, path)
 }
 
-/** Gives a directory of ours its mode back. */
-export function repairDirectory(fs: FileSystem, path: string): void {
+/** Gives a directory of ours its mode back; tells whether it had it. */
+export function repairDirectory(fs: FileSystem, path: string): boolean {
   const mode = fs.lstatSync(path).mode & 0o7777
-  if ((mode & 0o777) !== DIRECTORY_MODE) fs.chmodSync(path, (mode & 0o7000) | DIRECTORY_MODE)
+  const isRight = (mode & 0o777) === DIRECTORY_MODE
+  if (!isRight) fs.chmodSync(path, (mode & 0o7000) | DIRECTORY_MODE)
+  return isRight
 }
 
 /** Tidying that must not hide the error it follows, and cannot fail for a file that is already gone. */

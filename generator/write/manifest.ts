@@ -21,7 +21,8 @@ export interface FileRecord {
 export interface Manifest {
   /** Hashes of what the tree was made from, by names of the caller's choice. */
   readonly inputs: Readonly<Record<string, string>>
-  readonly files: Readonly<Record<string, FileRecord>>
+  /** By path. Records may be shared: most files are like many others. */
+  readonly files: ReadonlyMap<string, FileRecord>
   /** Only the directories that a run made, sorted: those that may go when they become empty. */
   readonly directories: readonly string[]
 }
@@ -66,10 +67,14 @@ export function formatJournal(journal: Journal): string {
 
 function format(state: string, { inputs, files, directories }: Manifest, more: readonly string[]): string {
   const inputLines = sortedKeys(inputs).map((key) => `\n    ${JSON.stringify(key)}: ${JSON.stringify(inputs[key])}`)
-  const fileLines = sortedKeys(files).map((path) => {
-    const { mode, sha256, sizeBytes } = files[path]!
-    return `\n    ${JSON.stringify(path)}: {"mode":"${formatMode(mode)}","sha256":"${sha256}","sizeBytes":${sizeBytes}}`
-  })
+  const texts = new Map<FileRecord, string>()
+  const textOf = (record: FileRecord): string => {
+    const text = texts.get(record) ?? formatRecord(record)
+    texts.set(record, text)
+    return text
+  }
+  const paths = [...files.keys()].sort()
+  const fileLines = paths.map((path) => `\n    ${JSON.stringify(path)}: ${textOf(files.get(path)!)}`)
   const members = [
     `"version": ${VERSION}`,
     `"state": "${state}"`,
@@ -79,6 +84,10 @@ function format(state: string, { inputs, files, directories }: Manifest, more: r
     ...more,
   ]
   return `{\n  ${members.join(',\n  ')}\n}\n`
+}
+
+function formatRecord({ mode, sha256, sizeBytes }: FileRecord): string {
+  return `{"mode":"${formatMode(mode)}","sha256":"${sha256}","sizeBytes":${sizeBytes}}`
 }
 
 function sortedKeys(record: Readonly<Record<string, unknown>>): string[] {
@@ -104,7 +113,7 @@ export function parseJournal(text: string): Journal {
   if (!isRecord(inputs) || !isRecord(files) || !isPathList(directories) || !isPathList(remove))
     throw new Error('"inputs", "files", "directories" or "remove" is not what a run writes')
   const records = Object.entries(files).map(([path, record]) => [path, parseRecord(path, record)] as const)
-  return { inputs: inputs as Record<string, string>, files: Object.fromEntries(records), directories, remove }
+  return { inputs: inputs as Record<string, string>, files: new Map(records), directories, remove }
 }
 
 function parseRecord(path: string, record: unknown): FileRecord {
@@ -174,8 +183,8 @@ function readRecord(root: string, path: string, names: readonly string[], fs: Fi
 
 /** Writes the manifest or the journal in one step. Its hashes would help to guess a secret: it is as closed as they. */
 export function writeRecord(root: string, path: string, record: Manifest, text: string, fs: FileSystem): void {
-  const isSecret = Object.values(record.files).some((file) => isSecretMode(file.mode))
-  const file = { content: Buffer.from(text), mode: isSecret ? 0o600 : 0o644 }
+  const isSecret = [...record.files.values()].some((file) => isSecretMode(file.mode))
+  const file = { content: text, mode: isSecret ? 0o600 : 0o644 }
   const target = `${root}/${path}`
   naming('WRITE_FAILED', target, () => replaceFile(fs, target, `${target}.tmp`, file))
 }

@@ -1,5 +1,5 @@
 import { byCodeUnits, directoriesAbove, directoryOf, temporaryFor } from './artifact-path.ts'
-import { bytesOf, type Change, neededDirectories, type Owned, type WantedFile } from './compare.ts'
+import { type Change, neededDirectories, type Owned, type WantedFile } from './compare.ts'
 import type { Disk } from './disk.ts'
 import { type FileSystem, makeDirectory, removeIfThere, repairDirectory, replaceFile } from './file-system.ts'
 import {
@@ -58,7 +58,7 @@ export function perform(work: Work, fs: FileSystem): void {
 
 /** Whatever an earlier journal named is named again, as wanted or as removed: it stays ours if this run is killed too. */
 function journalOf({ owned, manifest }: Work): Journal {
-  const isWanted = (path: string) => Object.hasOwn(manifest.files, path)
+  const isWanted = (path: string) => manifest.files.has(path)
   return {
     ...manifest,
     directories: [...new Set([...manifest.directories, ...owned.directories])].sort(byCodeUnits),
@@ -97,7 +97,7 @@ function changeFiles(work: Work, fs: FileSystem, progress: { changed: boolean })
   for (const change of changes) {
     if (!needsWrite(change)) continue
     const { content, mode } = contents.get(change.path)!
-    const newFile = { content: bytesOf(content), mode, ...(change.owner && { owner: change.owner }) }
+    const newFile = { content, mode, ...(change.owner && { owner: change.owner }) }
     step(change.path, (file) => replaceFile(fs, file, `${root}/${temporaryFor(change.path)}`, newFile))
   }
   for (const path of removals) if (!isInTheWay(path)) step(path, (file) => fs.unlinkSync(file))

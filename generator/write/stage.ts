@@ -1,7 +1,15 @@
 import { basename, dirname } from 'node:path'
 import { STATE_DIRECTORY } from './artifact-path.ts'
-import { bytesOf, neededDirectories, type WantedFile } from './compare.ts'
-import { createFile, type FileSystem, makeDirectory, namesIn } from './file-system.ts'
+import { neededDirectories, type WantedFile } from './compare.ts'
+import {
+  createFile,
+  DIRECTORY_MODE,
+  type FileSystem,
+  makeDirectory,
+  NEW_FILE,
+  namesIn,
+  writeAll,
+} from './file-system.ts'
 import { formatIdentity, isAlive, ownIdentity, parseIdentity } from './lock.ts'
 import { formatManifest, isSecretMode, MANIFEST_PATH, type Manifest, writeRecord } from './manifest.ts'
 import { isWriteError, naming, systemCode } from './write-error.ts'
@@ -29,31 +37,53 @@ function stagePrefix(root: string): string {
   return `${dirname(root).replace(/\/$/, '')}/.${basename(root)}.machinegen-`
 }
 
+/**
+ * Nobody looks into a stage, so what is no secret may have its last mode from the start. What the umask, or the access
+ * list that the stage inherits, takes from a mode, it takes from all of that mode: one look at the first is enough.
+ */
 function fillStage(stage: string, wanted: readonly WantedFile[], manifest: Manifest, fs: FileSystem): void {
-  const directories = ['', ...neededDirectories(wanted), STATE_DIRECTORY]
-  for (const path of directories)
-    naming('WRITE_FAILED', `${stage}/${path}`, () => makeDirectory(fs, path === '' ? stage : `${stage}/${path}`))
-  const isExact = new Map<number, boolean>()
-  for (const file of wanted) {
-    const target = `${stage}/${file.path}`
-    naming('WRITE_FAILED', target, () => stageFile(fs, target, file, isExact))
-  }
+  let target = stage
+  // One for all, not one a file: there are thousands.
+  naming(
+    'WRITE_FAILED',
+    () => target,
+    () => {
+      makeDirectory(fs, stage)
+      target = `${stage}/${STATE_DIRECTORY}`
+      const isExact = makeDirectory(fs, target)
+      for (const path of neededDirectories(wanted)) {
+        target = `${stage}/${path}`
+        if (isExact) fs.mkdirSync(target, DIRECTORY_MODE)
+        else makeDirectory(fs, target)
+      }
+      const exactModes = new Map<number, boolean>()
+      for (const file of wanted) {
+        target = `${stage}/${file.path}`
+        stageFile(fs, target, file, exactModes)
+      }
+    },
+  )
   writeRecord(stage, MANIFEST_PATH, manifest, formatManifest(manifest), fs)
 }
 
-/**
- * Nobody looks into a stage, so a file that is no secret may have its last mode from the start, and Node writes a text in
- * one call. What the umask, or the access list that the stage inherits, takes from a mode, it takes from every file: one
- * look for each mode is enough.
- */
-function stageFile(fs: FileSystem, path: string, { mode, content }: WantedFile, isExact: Map<number, boolean>): void {
+function stageFile(
+  fs: FileSystem,
+  path: string,
+  { mode, content }: WantedFile,
+  exactModes: Map<number, boolean>,
+): void {
   if (isSecretMode(mode)) {
-    createFile(fs, path, { mode, content: bytesOf(content) })
+    createFile(fs, path, { mode, content })
     return
   }
-  fs.writeFileSync(path, content, { flag: 'wx', mode })
-  const exact = isExact.get(mode) ?? (fs.lstatSync(path).mode & 0o7777) === mode
-  isExact.set(mode, exact)
+  const descriptor = fs.openSync(path, NEW_FILE, mode)
+  try {
+    writeAll(fs, descriptor, content)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+  const exact = exactModes.get(mode) ?? (fs.lstatSync(path).mode & 0o7777) === mode
+  exactModes.set(mode, exact)
   if (!exact) fs.chmodSync(path, mode)
 }
 

@@ -37,12 +37,16 @@ const WRITE_ERROR_CODES: ReadonlySet<unknown> = new Set<WriteErrorCode>([
   'BAD_ARTIFACT',
 ])
 
-/** Runs one step on `path`; what the system says against it becomes a `WriteError` in words. */
-export function naming<T>(code: 'WRITE_FAILED' | 'READ_FAILED', path: string, step: () => T): T {
+/**
+ * Runs one step on `path`; what the system says against it becomes a `WriteError` in words. Where the step goes through
+ * many paths, `path` tells the one it has come to.
+ */
+export function naming<T>(code: 'WRITE_FAILED' | 'READ_FAILED', path: string | (() => string), step: () => T): T {
   try {
     return step()
   } catch (error) {
-    throw isWriteError(error) ? error : writeError(code, path, inWords(error), { cause: error })
+    if (isWriteError(error)) throw error
+    throw writeError(code, typeof path === 'string' ? path : path(), inWords(error), { cause: error })
   }
 }
 

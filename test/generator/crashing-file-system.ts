@@ -12,7 +12,6 @@ const CHANGING: ReadonlySet<string> = new Set([
   'rmSync',
   'rmdirSync',
   'unlinkSync',
-  'writeFileSync',
   'writeSync',
 ])
 
@@ -47,13 +46,10 @@ export function failingAt(at: number, code: string, errno: number): Fault {
 }
 
 function writeHalf(name: string, args: unknown[]): void {
-  if (name === 'writeFileSync') {
-    const [path, content, options] = args as [string, string, { flag: string; mode: number }]
-    NODE_FILE_SYSTEM.writeFileSync(path, content.slice(0, content.length / 2), options)
-  }
   if (name !== 'writeSync') return
-  const [descriptor, content, offset, length] = args as [number, Uint8Array, number, number]
-  NODE_FILE_SYSTEM.writeSync(descriptor, content, offset, Math.floor(length / 2))
+  const [descriptor, content, offset = 0, length] = args as [number, string | Uint8Array, number?, number?]
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content
+  NODE_FILE_SYSTEM.writeSync(descriptor, bytes, offset, Math.floor((length ?? bytes.length) / 2))
 }
 
 type Interceptor = (fault: Fault, isChanging: boolean, name: string, call: () => unknown, args: unknown[]) => unknown
