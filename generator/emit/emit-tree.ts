@@ -59,15 +59,16 @@ function secretFiles(plan: Plan, literals: EmitOptions['literalSecrets']): Artif
   })
 }
 
-/** Sorted by path, each of which may stand once. */
+/** Sorted by path, each of which may stand once. The emitters give most of them in order, which makes this one pass. */
 function inOrder(artifacts: readonly Artifact[]): Artifact[] {
-  const byPath = new Map<string, Artifact>()
-  for (const artifact of artifacts) {
-    const other = byPath.get(artifact.path)
-    if (other !== undefined) {
-      throw new Error(`cannot emit "${artifact.path}" twice: ${other.source} and ${artifact.source} both make it`)
-    }
-    byPath.set(artifact.path, artifact)
-  }
-  return [...byPath.keys()].sort().map((path) => byPath.get(path) as Artifact)
+  const sorted = [...artifacts].sort((a, b) => byCodeUnits(a.path, b.path))
+  sorted.forEach((artifact, index) => {
+    const before = sorted[index - 1]
+    if (before?.path !== artifact.path) return
+    throw new Error(`cannot emit "${artifact.path}" twice: ${before.source} and ${artifact.source} both make it`)
+  })
+  return sorted
 }
+
+/** The same order everywhere, whatever the locale. */
+const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -14,16 +14,23 @@ const FAREWELL_TIMEOUT_MS = 1000
 /** A logger ends when its producer's pipe is closed; this is for one whose disk hangs. */
 const LOGGER_STOP_TIMEOUT_MS = 2000
 
-/** The s6-rc sources of a container with s6-overlay. */
+/** The s6-rc sources of a container with s6-overlay; in the order of their paths, as near as that comes without a sort. */
 export function emitContainerTree(plan: Plan, marker: string): Artifact[] {
   const names = ['setup-directories', 'farewell', ...plan.services.map((service) => pipelineName(service.name))]
-  return [
-    ...plan.services.flatMap((service) => [...longrun(plan, service, marker), ...logger(plan, service, marker)]),
-    ...setupDirectories(plan),
-    ...farewell(plan),
-    ...Object.entries(plan.bundles).flatMap(([name, members]) => bundle(`${SOURCES}/${name}`, members)),
-    ...userBundle(plan, names),
+  const makers: (readonly [name: string, make: () => Artifact[]])[] = [
+    ...plan.services.flatMap((service) => [
+      [service.name, () => longrun(plan, service, marker)] as const,
+      [loggerName(service.name), () => logger(plan, service, marker)] as const,
+    ]),
+    ['setup-directories', () => setupDirectories(plan)],
+    ['farewell', () => farewell(plan)],
+    ...Object.entries(plan.bundles).map(
+      ([name, members]) => [name, () => bundle(`${SOURCES}/${name}`, members)] as const,
+    ),
   ]
+  // With the slash that follows in a path: `a-log/` comes before `a/`.
+  const sorted = makers.map(([name, make]) => [`${name}/`, make] as const).sort(([a], [b]) => (a < b ? -1 : 1))
+  return [...sorted.flatMap(([, make]) => make()), ...userBundle(plan, names)]
 }
 
 const pipelineName = (service: string): string => `${service}-pipeline`
@@ -37,16 +44,19 @@ const line = (path: string, value: string | number): Artifact => file(path, `${v
 
 /** s6-rc reads the names of the files; git and container layers do not keep empty directories, so these are files. */
 const names = (directory: string, members: readonly string[]): Artifact[] =>
-  members.map((member) => file(`${directory}/${member}`, ''))
+  [...members].sort().map((member) => file(`${directory}/${member}`, ''))
 
 function longrun(plan: Plan, service: PlannedService, marker: string): Artifact[] {
   const directory = `${SOURCES}/${service.name}`
+  const files = serviceFiles(plan, service, marker).map((entry) => inDirectory(directory, entry))
+  const run = files.findIndex(({ path }) => path.endsWith('/run'))
   return [
-    line(`${directory}/type`, 'longrun'),
-    ...serviceFiles(plan, service, marker).map((entry) => inDirectory(directory, entry)),
-    ...(service.readiness === null ? [] : [line(`${directory}/timeout-up`, service.readiness.timeoutUpMs)]),
-    line(`${directory}/producer-for`, loggerName(service.name)),
     ...names(`${directory}/dependencies.d`, dependenciesOf(service)),
+    ...files.slice(0, run),
+    line(`${directory}/producer-for`, loggerName(service.name)),
+    ...files.slice(run),
+    ...(service.readiness === null ? [] : [line(`${directory}/timeout-up`, service.readiness.timeoutUpMs)]),
+    line(`${directory}/type`, 'longrun'),
   ]
 }
 
@@ -63,12 +73,12 @@ function dependenciesOf(service: PlannedService): string[] {
 function logger(plan: Plan, service: PlannedService, marker: string): Artifact[] {
   const directory = `${SOURCES}/${loggerName(service.name)}`
   return [
-    line(`${directory}/type`, 'longrun'),
-    file(`${directory}/run`, loggerScript(plan, service, marker), 0o755),
     line(`${directory}/consumer-for`, service.name),
-    line(`${directory}/pipeline-name`, pipelineName(service.name)),
-    line(`${directory}/timeout-kill`, LOGGER_STOP_TIMEOUT_MS),
     ...names(`${directory}/dependencies.d`, ['base']),
+    line(`${directory}/pipeline-name`, pipelineName(service.name)),
+    file(`${directory}/run`, loggerScript(plan, service, marker), 0o755),
+    line(`${directory}/timeout-kill`, LOGGER_STOP_TIMEOUT_MS),
+    line(`${directory}/type`, 'longrun'),
   ]
 }
 
@@ -107,7 +117,7 @@ function farewell(plan: Plan): Artifact[] {
 }
 
 function bundle(directory: string, members: readonly string[]): Artifact[] {
-  return [line(`${directory}/type`, 'bundle'), ...names(`${directory}/contents.d`, members)]
+  return [...names(`${directory}/contents.d`, members), line(`${directory}/type`, 'bundle')]
 }
 
 /** The bundle that s6-overlay starts, in the one place where this version looks for it. */

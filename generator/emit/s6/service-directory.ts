@@ -44,16 +44,16 @@ function rangeText(start: number, end: number): string[] {
 /** The supervisor keeps this many deaths at the most (s6-supervise, max-death-tally). */
 const DEATH_TALLY_LIMIT = 4096
 
-/** What both targets give a service: its scripts, its environment and the supervisor's settings. */
+/** What both targets give a service, by name: its scripts, its environment and the supervisor's settings. */
 export function serviceFiles(plan: Plan, service: PlannedService, marker: string): ServiceFile[] {
   return [
-    script('run', runScript(plan, service, marker)),
-    script('finish', finishScript(plan, service, marker)),
-    ...(service.readiness === null ? [] : [setting('notification-fd', service.readiness.fd)]),
-    setting('timeout-kill', service.stop.timeoutMs),
-    setting('max-death-tally', DEATH_TALLY_LIMIT),
     ...(service.stop.signal === 'SIGTERM' ? [] : [setting('down-signal', service.stop.signal)]),
     ...environmentFiles(plan, service),
+    script('finish', finishScript(plan, service, marker)),
+    setting('max-death-tally', DEATH_TALLY_LIMIT),
+    ...(service.readiness === null ? [] : [setting('notification-fd', service.readiness.fd)]),
+    script('run', runScript(plan, service, marker)),
+    setting('timeout-kill', service.stop.timeoutMs),
   ]
 }
 
@@ -61,7 +61,7 @@ const script = (name: string, content: string): ServiceFile => ({ name, mode: 0o
 const setting = (name: string, value: string | number): ServiceFile => ({ name, mode: 0o644, content: `${value}\n` })
 
 function environmentFiles(plan: Plan, service: PlannedService): ServiceFile[] {
-  return Object.entries(splitEnvironment(plan, service).own).map(([name, value]) => ({
+  return splitEnvironment(plan, service).own.map(([name, value]) => ({
     name: `env/${name}`,
     mode: 0o644,
     content: envdirFile(value),
@@ -113,7 +113,7 @@ function execChain(plan: Plan, service: PlannedService): string {
   const secrets = Object.keys(service.secretEnvironment).length > 0
   const chain = [
     ...(sharedDirectory === null ? [] : [`${envdir} ${shellWord(sharedDirectory)}`]),
-    ...(Object.keys(own).length > 0 ? [`${envdir} "$service_directory/env"`] : []),
+    ...(own.length > 0 ? [`${envdir} "$service_directory/env"`] : []),
     ...(secrets ? [`${envdir} ${shellWord(`${plan.paths.run}/env/${service.name}`)}`] : []),
     ...(service.user === null || plan.target === 'local' ? [] : [`${tool('s6-setuidgid')} ${shellWord(service.user)}`]),
     ...(setsPath ? [`${tool('nice')} -n 0 --`] : []),

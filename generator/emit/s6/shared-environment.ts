@@ -7,8 +7,10 @@ import { envdirFile } from '../quote/envdir.ts'
 export interface SplitEnvironment {
   /** Directory of what all instances of the service have alike; `null` where it has one instance, or nothing alike. */
   readonly sharedDirectory: string | null
-  readonly shared: Readonly<Record<string, string>>
-  readonly own: Readonly<Record<string, string>>
+  /** The variables that stand in that directory. */
+  readonly shared: ReadonlySet<string>
+  /** The others, with their values. */
+  readonly own: readonly (readonly [name: string, value: string])[]
 }
 
 /**
@@ -26,15 +28,12 @@ export function splitEnvironment(plan: Plan, service: PlannedService): SplitEnvi
 const splitOfService = new WeakMap<PlannedService, SplitEnvironment>()
 
 function computeSplit(plan: Plan, service: PlannedService): SplitEnvironment {
-  const alike = sharedNames(plan).get(service.key) ?? new Set()
-  const shared: Record<string, string> = {}
-  const own: Record<string, string> = {}
-  for (const [name, value] of Object.entries(service.environment)) {
-    if (alike.has(name)) shared[name] = value
-    else own[name] = value
-  }
-  return { sharedDirectory: alike.size === 0 ? null : `${plan.paths.config}/env/${service.key}`, shared, own }
+  const shared = sharedNames(plan).get(service.key) ?? NONE
+  const own = Object.entries(service.environment).filter(([name]) => !shared.has(name))
+  return { sharedDirectory: shared.size === 0 ? null : `${plan.paths.config}/env/${service.key}`, shared, own }
 }
+
+const NONE: ReadonlySet<string> = new Set()
 
 /** Of the plan at hand: every service asks for it, and comparing all instances for each would be quadratic. */
 const namesOfPlan = new WeakMap<Plan, ReadonlyMap<string, ReadonlySet<string>>>()
@@ -64,10 +63,10 @@ export function emitSharedEnvironment(plan: Plan): Artifact[] {
   const firstOfKey = new Map(plan.services.map((service) => [service.key, service]))
   return [...firstOfKey.values()].flatMap((service) => {
     const { sharedDirectory, shared } = splitEnvironment(plan, service)
-    return Object.entries(shared).map(([name, value]) => ({
+    return [...shared].map((name) => ({
       path: artifactPath(plan, `${sharedDirectory}/${name}`),
       mode: 0o644,
-      content: envdirFile(value),
+      content: envdirFile(service.environment[name] ?? ''),
       source: 's6',
     }))
   })
