@@ -1,9 +1,9 @@
-import { type FSWatcher, statSync, watch } from 'node:fs'
+import { type FSWatcher, statSync, watch as watchDirectory } from 'node:fs'
 
 /** How often everything is looked at although nothing was heard: inotify can lose events, and clocks move states too. */
 const SWEEP_MS = 1000
 
-/** While a directory that should be watched does not exist yet: at a boot the supervisors come up beside the sidecar. */
+/** While a directory that should be watched is missing: at a boot the supervisors come up beside the sidecar. */
 const EAGER_SWEEP_MS = 100
 const MAX_EAGER_SWEEPS = 50
 
@@ -12,18 +12,23 @@ export interface WatchOptions {
   readonly directories: ReadonlyMap<string, () => void>
   /** Every second, after watches that had died were set up again. */
   readonly onSweep: () => void
+  /** `fs.watch`, or one that fails. */
+  readonly watch?: (path: string, onEvent: () => void) => FSWatcher
 }
+
+const watchQuietly: NonNullable<WatchOptions['watch']> = (path, onEvent) =>
+  watchDirectory(path, { persistent: false }, onEvent)
 
 interface Watched {
   readonly watcher: FSWatcher
-  readonly inode: number
+  readonly identity: string
 }
 
 /**
  * Watches directories that may not exist yet and may be replaced. Directories and never files are watched: s6 replaces its
  * status file at each change. Events come in bursts; a burst is one call.
  */
-export function watchDirectories({ directories, onSweep }: WatchOptions): { close: () => void } {
+export function watchDirectories({ directories, onSweep, watch = watchQuietly }: WatchOptions): { close: () => void } {
   const watched = new Map<string, Watched>()
   const pending = new Set<string>()
   let timer: NodeJS.Timeout | undefined
@@ -34,7 +39,9 @@ export function watchDirectories({ directories, onSweep }: WatchOptions): { clos
     if (pending.has(path)) return
     pending.add(path)
     setImmediate(() => {
-      if (pending.delete(path) && !isClosed) directories.get(path)?.()
+      if (!pending.delete(path) || isClosed) return
+      if (watched.has(path)) rearm(path)
+      directories.get(path)?.()
     })
   }
 
@@ -44,26 +51,34 @@ export function watchDirectories({ directories, onSweep }: WatchOptions): { clos
   }
 
   const arm = (path: string) => {
-    const inode = statSync(path, { throwIfNoEntry: false })?.ino
-    if (watched.get(path)?.inode === inode) return
+    const identity = identify(path)
+    if (watched.get(path)?.identity === identity) return
     forget(path)
-    if (inode === undefined) return
+    if (identity === undefined) return
     try {
-      const watcher = watch(path, { persistent: false }, () => notify(path))
+      const watcher = watch(path, () => notify(path))
       watcher.on('error', () => forget(path))
-      watched.set(path, { watcher, inode })
+      watched.set(path, { watcher, identity })
       notify(path)
     } catch {
       // It vanished again, or this user has no more watches: the sweep sees every change too, only later.
     }
   }
 
+  /** A change may have been the end of the directory: the next one is not to wait for a slow sweep. */
+  const rearm = (path: string) => {
+    arm(path)
+    if (watched.has(path)) return
+    eagerSweeps = 0
+    clearTimeout(timer)
+    timer = setTimeout(sweep, EAGER_SWEEP_MS).unref()
+  }
+
   const sweep = () => {
     for (const path of directories.keys()) arm(path)
     const isEager = watched.size < directories.size && eagerSweeps < MAX_EAGER_SWEEPS
     if (isEager) eagerSweeps += 1
-    timer = setTimeout(sweep, isEager ? EAGER_SWEEP_MS : SWEEP_MS)
-    timer.unref()
+    timer = setTimeout(sweep, isEager ? EAGER_SWEEP_MS : SWEEP_MS).unref()
     onSweep()
   }
 
@@ -75,4 +90,10 @@ export function watchDirectories({ directories, onSweep }: WatchOptions): { clos
       for (const path of [...watched.keys()]) forget(path)
     },
   }
+}
+
+/** Numbers of inodes are used again at once, for the directory that comes in the place of another above all. */
+function identify(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found === undefined ? undefined : `${found.dev}:${found.ino}:${found.birthtimeMs}`
 }
