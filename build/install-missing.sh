@@ -34,9 +34,9 @@ install_machine_packages() {
   install_packages s6-svscan:s6 execlineb:execline nginx:nginx-light redis-server:redis-server
 }
 
-# What the tests ask beside them: certificates, and the programs that have to accept our patches.
+# What the tests ask beside them: certificates, and the programs that have to accept our patches and metrics.
 install_test_packages() {
-  install_packages openssl:openssl git:git patch:patch
+  install_packages openssl:openssl git:git patch:patch promtool:prometheus
 }
 
 # install_node_modules: what package-lock.json says, unless it is there already.

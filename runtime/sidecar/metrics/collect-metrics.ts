@@ -2,11 +2,11 @@ import { performance } from 'node:perf_hooks'
 import type { SidecarView } from '../view.ts'
 import { readAccessLine } from './access-line.ts'
 import { accessRoutes } from './access-routes.ts'
-import { countAccess } from './access-totals.ts'
+import { countAccess, emptyAccessTotals } from './access-totals.ts'
 import { emptyHistogram, observeValue } from './histogram.ts'
 import { createLineFollower, type LineFollower } from './line-follower.ts'
 import { createMetricsPage, type MetricsPage } from './metrics-page.ts'
-import { loadRecord, saveRecord } from './metrics-record.ts'
+import { loadRecord, type MetricsRecord, saveRecord } from './metrics-record.ts'
 import type { Collected } from './metrics-sections.ts'
 import { createProbeDurations, type OnProbe } from './probe-durations.ts'
 import { LAG_BUCKETS, type ProcessReadings, readProcess } from './process-metrics.ts'
@@ -15,7 +15,7 @@ import { LAG_BUCKETS, type ProcessReadings, readProcess } from './process-metric
 const TICK_MS = 1000
 
 /** How often the counters are kept: what a killed sidecar had counted since then, the next one reads again. */
-const SAVE_MS = 5000
+const KEEP_MS = 5000
 
 /** For this long the readings of the process hold: asked more often, they would be most of the cost of an answer. */
 const READINGS_MS = 500
@@ -38,7 +38,8 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
   const { plan, bootId } = view
   const recordFile = `${plan.paths.run}/metrics.json`
   const routes = plan.proxy === null ? new Set<string>() : accessRoutes(plan.proxy)
-  const { totals, position } = loadRecord(recordFile, bootId, routes)
+  const record = loadRecord(recordFile, bootId, routes)
+  const totals = record?.totals ?? emptyAccessTotals()
   let counted = 0
   const follower = plan.proxy === null ? null : followAccessLog(plan.proxy.accessLogDirectory)
   const probes = createProbeDurations(plan.services)
@@ -49,7 +50,8 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
   function followAccessLog(directory: string): LineFollower {
     return createLineFollower({
       directory,
-      from: position,
+      // What lies there at the first start is of earlier boots.
+      from: record === null ? 'end' : (record.position ?? 'beginning'),
       onLines: (lines) => {
         counted += lines.length
         for (const line of lines) {
@@ -69,19 +71,13 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
     })
   }
 
-  let saved = ''
-  const save = () => {
-    const place = follower?.position() ?? null
-    const state = JSON.stringify([counted, place])
-    if (state === saved) return
-    saveRecord(recordFile, { bootId, totals, position: place })
-    saved = state
-  }
-  const timer = startTicks((latenessMs) => {
+  const keep = createKeeper(recordFile, () => ({ bootId, totals, position: follower?.position() ?? null }))
+  const timer = startTicks(async (latenessMs) => {
     observeValue(LAG_BUCKETS, lag, latenessMs / 1000)
-    if (follower !== null) void report('read', follower.advance)
+    if (follower === null) return
+    await report('read', follower.advance)
+    await report('keep', () => keep(counted))
   })
-  const saveTimer = setInterval(() => void report('save', save), SAVE_MS).unref()
 
   const collect = (): Collected => {
     const access = follower === null ? null : { totals, behindBytes: follower.behindBytes(), version: counted }
@@ -92,10 +88,25 @@ export function startMetrics({ view, onError }: MetricsOptions): Metrics {
     page: createMetricsPage(view, collect),
     close: async () => {
       timer.stop()
-      clearInterval(saveTimer)
-      await follower?.close()
-      await report('save', save)
+      if (follower === null) return
+      await report('read', follower.close)
+      await report('keep', () => keep(counted, true))
     },
+  }
+}
+
+/** Keeps the counters when they have changed and the last time is a while ago: the first time at once. */
+function createKeeper(file: string, record: () => MetricsRecord): (counted: number, isLast?: boolean) => void {
+  let keptAtMs = Number.NEGATIVE_INFINITY
+  let kept = ''
+  return (counted, isLast = false) => {
+    const nowMs = performance.now()
+    const now = record()
+    const state = JSON.stringify([counted, now.position])
+    if (state === kept || (!isLast && nowMs - keptAtMs < KEEP_MS)) return
+    saveRecord(file, now)
+    kept = state
+    keptAtMs = nowMs
   }
 }
 
@@ -113,7 +124,7 @@ function createProcessReader(): () => ProcessReadings {
 }
 
 /** Calls every second, with how late the call is. The first one comes at once. */
-function startTicks(onTick: (latenessMs: number) => void): { readonly stop: () => void } {
+function startTicks(onTick: (latenessMs: number) => unknown): { readonly stop: () => void } {
   let timer: NodeJS.Timeout
   const schedule = (delayMs: number) => {
     const dueMs = performance.now() + delayMs

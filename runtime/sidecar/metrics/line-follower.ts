@@ -24,8 +24,8 @@ export interface LineFollower {
 export interface LineFollowerOptions {
   /** Directory of s6-log: `current`, and archives `@...` whose names sort by time. */
   readonly directory: string
-  /** Where to go on; `null`: at the end of what is there now. */
-  readonly from: LogPosition | null
+  /** Where to go on; `end`: behind what is there now, `beginning`: before it. */
+  readonly from: LogPosition | 'beginning' | 'end'
   readonly onLines: (lines: readonly string[]) => void
   /** A line without an end within a whole piece was skipped, or cut off by the end of its file. */
   readonly onBrokenLine: () => void
@@ -135,13 +135,13 @@ function createSource({ directory, from, onGap }: Pick<LineFollowerOptions, 'dir
 
   /** The file that was read before, else the newest one, at its end. */
   const openFirst = async (): Promise<OpenFile | null> => {
-    const known = from === null ? null : await openKnown(from)
+    const known = typeof from === 'string' ? null : await openKnown(from)
     if (known !== null) return known
     const entries = await listLog(directory)
-    const entry = from === null ? entries.at(-1) : entries[0]
+    const entry = from === 'end' ? entries.at(-1) : entries[0]
     if (entry === undefined) return null
-    if (from !== null) onGap()
-    return openEntry(entry, from === null ? Number.POSITIVE_INFINITY : 0)
+    if (typeof from !== 'string') onGap()
+    return openEntry(entry, from === 'end' ? Number.POSITIVE_INFINITY : 0)
   }
 
   return {
@@ -168,7 +168,10 @@ function createSource({ directory, from, onGap }: Pick<LineFollowerOptions, 'dir
       const next = entries[at + 1]
       return next === undefined ? null : openEntry(next, 0)
     },
-    position: (): LogPosition | null => (file === null ? from : { inode: file.inode, offset: file.offset }),
+    position: (): LogPosition | null => {
+      if (file === null) return typeof from === 'string' ? null : from
+      return { inode: file.inode, offset: file.offset }
+    },
     // The position stays what it is: it is asked for once more after the end.
     close: async () => file?.handle.close(),
   }

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { writeFileAtomically } from '../../shared/atomic-file.ts'
-import { type AccessTotals, dumpAccessTotals, emptyAccessTotals, restoreAccessTotals } from './access-totals.ts'
+import { type AccessTotals, dumpAccessTotals, restoreAccessTotals } from './access-totals.ts'
 import type { LogPosition } from './line-follower.ts'
 
 /**
@@ -11,23 +11,19 @@ import type { LogPosition } from './line-follower.ts'
 export interface MetricsRecord {
   readonly bootId: string
   readonly totals: AccessTotals
+  /** `null`: there was no log yet. */
   readonly position: LogPosition | null
 }
 
-/** The record of this boot, or a new one where there is none that can be used. */
-export function loadRecord(file: string, bootId: string, routes: ReadonlySet<string>): MetricsRecord {
-  const fresh = { bootId, totals: emptyAccessTotals(), position: null }
-  let text: string
+/**
+ * The record of this boot; `null` where there is none that can be used: counters start again at nothing then, as
+ * Prometheus expects of a restart.
+ */
+export function loadRecord(file: string, bootId: string, routes: ReadonlySet<string>): MetricsRecord | null {
   try {
-    text = readFileSync(file, 'utf8')
+    return readRecord(JSON.parse(readFileSync(file, 'utf8')), bootId, routes)
   } catch {
-    return fresh
-  }
-  try {
-    return readRecord(JSON.parse(text), bootId, routes) ?? fresh
-  } catch {
-    // A counter that starts again at nothing is what Prometheus expects of a restart.
-    return fresh
+    return null
   }
 }
 
