@@ -1,7 +1,7 @@
 import type { Plan } from '../../schema/plan.ts'
+import type { LogStore } from '../shared/logs/log-store.ts'
 import type { EventJournal, OutboxState } from './events/event-journal.ts'
 import type { HttpParts } from './http/http-parts.ts'
-import type { LogStore } from './http/log-store.ts'
 import { initialMachine, type MachineState } from './machine-state.ts'
 import type { MetricsPage } from './metrics/metrics-page.ts'
 import type { Operations } from './operations.ts'

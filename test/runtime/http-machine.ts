@@ -1,10 +1,10 @@
 /** The API of a sidecar without the rest of it: its parts are in memory, and a test sets them. */
 import { type IncomingHttpHeaders, request as startRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import type { LogFilter, LogLine, LogStore } from '../../runtime/shared/logs/log-store.ts'
 import type { MachineEvent } from '../../runtime/shared/machine-event.ts'
 import type { EventJournal } from '../../runtime/sidecar/events/event-journal.ts'
 import { createHttpApi } from '../../runtime/sidecar/http/http-api.ts'
-import type { LogFilter, LogLine, LogStore } from '../../runtime/sidecar/http/log-store.ts'
 import type { StreamTimes } from '../../runtime/sidecar/http/send-stream.ts'
 import { type HttpLimits, startServer } from '../../runtime/sidecar/http/server.ts'
 import type { Operations, WaitResult } from '../../runtime/sidecar/operations.ts'
@@ -179,7 +179,8 @@ export function memoryLogs(lines: readonly LogLine[]): LogStore & { readonly pus
     (level === null || line.level === level)
   const select = (filter: LogFilter) => lines.filter((line) => fits(line, filter)).slice(-filter.lines)
   return {
-    query: async (filter) => ({ lines: select(filter), isPartial: false }),
+    query: async (filter) => ({ lines: select(filter), isPartial: false, older: null, newer: null }),
+    lastLines: async (service, count) => lines.filter((line) => line.service === service).slice(-count),
     follow: async function* (filter, signal) {
       const queue = [...select(filter)]
       let wake = () => {}

@@ -1,6 +1,8 @@
 import { pm2Status } from '../../shared/pm2-status.ts'
-import { describeExit } from '../../shared/process-exit.ts'
 import { countRestarts, isSatisfied, type MachineState, type ServiceRecord } from '../machine-state.ts'
+import { deathReason } from '../probes/verdict.ts'
+import { flappingReason } from '../state/flapping.ts'
+import { standingOf } from './verdict.ts'
 
 /** A service as `/services` shows it. Times are ISO 8601, durations milliseconds. */
 export function describeService(record: ServiceRecord, nowMs: number) {
@@ -12,12 +14,14 @@ export function describeService(record: ServiceRecord, nowMs: number) {
     gpu: service.gpu,
     state,
     pm2_status: pm2Status(state),
+    standing: standingOf(record),
     reason,
     ready: isSatisfied(record),
     live: isLive(record),
     optional: service.optional,
     pid: running?.pid ?? null,
     restarts: countRestarts(record),
+    flapping: flappingReason(record, nowMs),
     port: service.port,
     endpoint: endpointOf(record),
     since: isoTime(sinceMs),
@@ -41,9 +45,7 @@ export function runningStatus({ observation }: ServiceRecord) {
 function isLive(record: ServiceRecord): boolean {
   if (runningStatus(record) === null) return false
   if (record.readyAtMs === null) return record.launchedAtMs !== null
-  return (
-    record.ready || record.problem === null || !(record.dead || record.failures >= record.service.liveness.failures)
-  )
+  return deathReason(record, record.service.liveness) === null
 }
 
 function endpointOf({ service }: ServiceRecord): string | null {
@@ -52,10 +54,22 @@ function endpointOf({ service }: ServiceRecord): string | null {
   return `http://${host.includes(':') ? `[${host}]` : host}:${service.port}`
 }
 
-function describeLastExit({ observation }: ServiceRecord) {
-  const death = observation?.deaths.at(-1)
-  if (death === undefined) return null
-  return { ...death.exit, text: describeExit(death.exit), at: isoTime(death.atMs) }
+function describeLastExit({ history }: ServiceRecord) {
+  const last = history.lastExits.at(-1)
+  if (last === undefined) return null
+  const { atMs, exit, reason, outOfMemory, text } = last
+  const how = exit ?? { kind: 'unknown' as const }
+  return { ...how, reason, outOfMemory, text, at: isoTime(atMs) }
+}
+
+/** How often it ended and why, how long its starts took, and who stopped it: what is remembered beyond this run. */
+export function describeHistory({ history, stop }: ServiceRecord) {
+  return {
+    exits: history.exits,
+    lastExits: history.lastExits.map(({ atMs, reason, text }) => ({ at: isoTime(atMs), reason, text })),
+    startupsMs: history.startupsMs.map(Math.round),
+    stoppedBy: stop === null ? null : { operator: stop.operator, reason: stop.reason, at: isoTime(stop.atMs) },
+  }
 }
 
 /** Each service that it needs, and how it is. */

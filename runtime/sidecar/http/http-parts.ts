@@ -1,6 +1,6 @@
+import type { LogStore } from '../../shared/logs/log-store.ts'
 import type { MetricsPage } from '../metrics/metrics-page.ts'
 import type { SidecarView } from '../view.ts'
-import type { LogStore } from './log-store.ts'
 
 /** What HTTP answers from. Parts that are not loaded yet are `null`: what needs them is answered with 503 until then. */
 export interface HttpParts {

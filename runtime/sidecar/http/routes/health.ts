@@ -48,8 +48,17 @@ function healthBody(machine: MachineState, nowMs: number, healthy: boolean, stat
       .filter((record) => standingOf(record) === standing)
       .map(({ service }) => service.name)
   const services = [...machine.services.values()].map((record) => {
-    const { name, state: serviceState, pm2_status, ready, live, pid, restarts, reason } = describeService(record, nowMs)
-    const standing = standingOf(record)
+    const {
+      name,
+      state: serviceState,
+      pm2_status,
+      standing,
+      ready,
+      live,
+      pid,
+      restarts,
+      reason,
+    } = describeService(record, nowMs)
     const own = { healthy: standing === 'healthy', standing, status: pm2_status, state: serviceState }
     return [name, { ...own, ready, live, pid, restarts, reason }]
   })

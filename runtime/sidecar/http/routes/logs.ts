@@ -1,9 +1,10 @@
+import { writeCursor } from '../../../shared/logs/log-cursor.ts'
+import type { LogCursor, LogFilter, LogStore } from '../../../shared/logs/log-store.ts'
 import { type Answer, EVENT_STREAM_TYPE, json, type StreamAnswer } from '../answer.ts'
 import { isoTime } from '../describe-service.ts'
 import { endpoint, type Question, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
 import { allServicesParameters, chosenServices, logFilter, logParameters } from '../log-parameters.ts'
-import type { LogFilter, LogStore } from '../log-store.ts'
 import { servicesNamed } from '../names.ts'
 import { notYet } from '../refusal.ts'
 import { createSlots, type Slots } from '../slots.ts'
@@ -66,10 +67,21 @@ async function listLogs(
   head: object,
 ): Promise<Answer> {
   const store = storeOf(logs())
-  const { lines, isPartial } = await searches.use(() => store.query(filter, signal()))
+  const { lines, isPartial, older, newer } = await searches.use(() => store.query(filter, signal()))
+  const cursors = { older: cursorText(older), newer: cursorText(newer) }
   const timestamp = isoTime(view.nowMs())
-  return json(200, { ...head, logs: lines, count: lines.length, limit: filter.lines, partial: isPartial, timestamp })
+  return json(200, {
+    ...head,
+    logs: lines,
+    count: lines.length,
+    limit: filter.lines,
+    partial: isPartial,
+    ...cursors,
+    timestamp,
+  })
 }
+
+const cursorText = (cursor: LogCursor | null): string | null => (cursor === null ? null : writeCursor(cursor))
 
 function followLogs({ logs }: HttpParts, { followers }: LogSlots, filter: LogFilter): StreamAnswer {
   const store = storeOf(logs())

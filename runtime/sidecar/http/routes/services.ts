@@ -1,11 +1,16 @@
+import type { LogLine } from '../../../shared/logs/log-store.ts'
 import { json } from '../answer.ts'
-import { describeDependencies, describeService, describeWaiting, isoTime } from '../describe-service.ts'
+import {
+  describeDependencies,
+  describeHistory,
+  describeService,
+  describeWaiting,
+  isoTime,
+} from '../describe-service.ts'
 import { endpoint, type Question, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
-import type { LogLine } from '../log-store.ts'
 import { findRecord, servicesNamed } from '../names.ts'
 import { text } from '../query.ts'
-import { standingOf } from '../verdict.ts'
 import type { LogSlots } from './logs.ts'
 
 /** Enough for the end of a traceback. */
@@ -44,9 +49,9 @@ async function oneService(parts: HttpParts, slots: LogSlots, question: Question)
   const record = findRecord(view.plan, machine, question.name)
   const described = {
     ...describeService(record, view.nowMs()),
-    standing: standingOf(record),
     waitingFor: describeWaiting(record, machine),
     dependencies: describeDependencies(record, machine),
+    ...describeHistory(record),
     workload: view.workload(question.name),
   }
   if (record.state !== 'failed' || !question.hasToken()) return json(200, described)
@@ -57,17 +62,9 @@ async function oneService(parts: HttpParts, slots: LogSlots, question: Question)
 async function lastLines(
   { logs }: HttpParts,
   { searches }: LogSlots,
-  { name, signal }: Question,
+  { name }: Question,
 ): Promise<readonly LogLine[] | null> {
   const store = logs()
   if (store === null) return null
-  const filter = { level: null, sinceMs: null, grep: null, correlationId: null, gpu: null }
-  try {
-    const page = await searches.use(() =>
-      store.query({ ...filter, services: [name], lines: FAILED_LOG_LINES }, signal()),
-    )
-    return page.lines
-  } catch {
-    return null
-  }
+  return searches.use(() => store.lastLines(name, FAILED_LOG_LINES)).catch(() => null)
 }

@@ -1,9 +1,10 @@
+import type { BootRecord } from '../../state/boot-history.ts'
 import { json } from '../answer.ts'
 import { describeService, isoTime } from '../describe-service.ts'
 import { endpoint, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
 import type { createUsageReader } from '../process-usage.ts'
-import { standingOf, verdictOf } from '../verdict.ts'
+import { verdictOf } from '../verdict.ts'
 
 /** `/status`, all of the machine in one answer, and `/version`. */
 export function statusRoutes(parts: HttpParts, usageOf: ReturnType<typeof createUsageReader>): readonly Route[] {
@@ -30,7 +31,6 @@ function status({ view }: HttpParts, usageOf: ReturnType<typeof createUsageReade
       described.name,
       {
         ...described,
-        standing: standingOf(record),
         // The first machines' word for it.
         status: described.pm2_status,
         cpu: usage?.cpu ?? null,
@@ -51,7 +51,23 @@ function status({ view }: HttpParts, usageOf: ReturnType<typeof createUsageReade
     services: Object.fromEntries(services),
     gpus: gpus(view),
     resources: resources(view),
+    boots: machine.boots.slice(-SHOWN_BOOTS).map(describeBoot),
     events: { lastSeq: view.journal()?.lastSeq() ?? null, outbox },
+  }
+}
+
+/** The boots that are remembered go back further than anybody reads. */
+const SHOWN_BOOTS = 10
+
+function describeBoot({ id, startedAtMs, readyAtMs, readyAfterMs, endedAtMs, ended }: BootRecord): object {
+  const time = (ms: number | null) => (ms === null ? null : isoTime(ms))
+  return {
+    id,
+    startedAt: isoTime(startedAtMs),
+    readyAt: time(readyAtMs),
+    readyAfterMs,
+    endedAt: time(endedAtMs),
+    ended,
   }
 }
 
