@@ -57,12 +57,15 @@ async function main(): Promise<void> {
   // The rest is loaded in pieces, and whoever asks meanwhile is answered between them.
   await nextTurn()
   const { createLog } = await import('./log.ts')
+  const { createRedactor } = await import('../shared/logs/redact.ts')
+  const { readKnownSecrets } = await import('../shared/logs/known-secrets.ts')
   await nextTurn()
   const { startMachineLoop } = await import('./machine-loop.ts')
   const { createOperations } = await import('./operate.ts')
   const { createHttpAsk } = await import('./probes/http-ask.ts')
   await nextTurn()
-  log = createLog()
+  const redactor = createRedactor(readKnownSecrets(plan, process.env))
+  log = createLog({ bootId: view.bootId, redactor })
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
   noteBootId(view, log)
   api.prepareToken()
@@ -94,6 +97,8 @@ async function main(): Promise<void> {
   // First of all: the last ends of services are told, and Redis hears the goodbye.
   closers.unshift(() => loop.look(plan.services.map(({ name }) => name)), events.close)
 
+  const { openMachineLogs } = await import('./logs/machine-logs.ts')
+  parts.logs = openMachineLogs(plan, redactor)
   await nextTurn()
   const { startMetrics } = await import('./metrics/collect-metrics.ts')
   const metrics = startMetrics({ view, onError: (error) => log?.warn(`cannot keep metrics whole: ${error.message}`) })

@@ -62,9 +62,13 @@ const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/@:"'\\]*):[^\s/@"'\\]+@
 /** `https://token@github.com`. */
 const URL_TOKEN = /\b(https?:\/\/)[\w.~%-]{16,}@/gi
 const HTTP_CREDENTIAL = /\b(Bearer|Basic)(\s+)[\w.~+/-]{6,}=*/gi
-/** `token=…`, `"password":"…"`, `HF_TOKEN: …`; a number is a count, not a token. */
-const NAMED =
-  /\b((?:[\w-]*[_-])?(?:password|passwd|secret|token|api[_-]?key|apikey|authtoken)\\?["']?\s*[=:]\s*\\?["']?)(?!\d+\b|\[redacted\]|null\b|true\b|false\b)[^\s"'\\,;&}\])]{4,}/gi
+const NAME = '\\b((?:[\\w-]*[_-])?(?:password|passwd|secret|token|api[_-]?key|authtoken)'
+const NO_SECRET = '(?!\\d+\\b|\\[redacted\\]|null\\b|true\\b|false\\b)'
+const VALUE = '[^\\s"\'\\\\,;&}\\])]{4,}'
+/** `token=…`, `"password":"…"`; a number is a count, not a token. */
+const ASSIGNED = new RegExp(`${NAME}(?:\\s?=\\s?\\\\?["']?|\\\\?["']\\s?:\\s?\\\\?["']))${NO_SECRET}${VALUE}`, 'gi')
+/** `HF_TOKEN: …`; in a sentence a colon is followed by words too. */
+const TOLD = new RegExp(`${NAME}:\\s?)${NO_SECRET}(?=\\S*\\d|\\S{16})${VALUE}`, 'gi')
 
 /** The text without passwords in URLs, HTTP credentials, and values of fields that are named like a secret. */
 export function hideCredentials(text: string): string {
@@ -72,5 +76,6 @@ export function hideCredentials(text: string): string {
     .replace(URL_PASSWORD, `$1:${REDACTED}@`)
     .replace(URL_TOKEN, `$1${REDACTED}@`)
     .replace(HTTP_CREDENTIAL, `$1$2${REDACTED}`)
-    .replace(NAMED, `$1${REDACTED}`)
+    .replace(ASSIGNED, `$1${REDACTED}`)
+    .replace(TOLD, `$1${REDACTED}`)
 }
