@@ -141,8 +141,9 @@ export function openFileJournal(options: FileJournalOptions): FileJournal {
 
   const read = (seq: number, limit: number): MachineEvent[] => {
     if (seq >= lastSeq) return []
-    const first = recent[0]?.event.seq
-    if (first !== undefined && first <= seq + 1) return readRecent(seq, limit)
+    const first = recent[0]?.event.seq ?? Number.POSITIVE_INFINITY
+    const storedFirst = store.firstSeq() ?? Number.POSITIVE_INFINITY
+    if (first <= Math.max(seq + 1, storedFirst)) return readRecent(seq, limit)
     const stored = attempt(() => store.read(seq, limit)) ?? []
     const rest = limit - stored.length
     return rest === 0 ? stored : [...stored, ...readRecent(stored.at(-1)?.seq ?? seq, rest)]
@@ -152,7 +153,7 @@ export function openFileJournal(options: FileJournalOptions): FileJournal {
     bootId: options.bootId,
     inherited: recovered.record?.event ?? null,
     lastSeq: () => lastSeq,
-    firstSeq: () => store.firstSeq() ?? recent[0]?.event.seq ?? lastSeq + 1,
+    firstSeq: () => Math.min(store.firstSeq() ?? lastSeq + 1, recent[0]?.event.seq ?? lastSeq + 1),
     append,
     appendSpooled,
     spoolNames: () => spoolNamesIn(store.texts()),
