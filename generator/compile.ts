@@ -5,8 +5,8 @@ import { sortDiagnostics } from './diagnostics/sort.ts'
 import { emitTree } from './emit/emit-tree.ts'
 import { environmentOverrides } from './load/environment-overrides.ts'
 import { loadMachine, type MachineSource } from './load/load-machine.ts'
-import { buildPlan } from './plan/build-plan.ts'
-import type { Finding, Provenance } from './services/service-type.ts'
+import { buildPlan, type ProvenanceByService } from './plan/build-plan.ts'
+import type { Finding } from './services/service-type.ts'
 import { checkShape } from './validate/check-shape.ts'
 import { checkValues } from './validate/check-values.ts'
 import { hideSecrets } from './validate/hide-secrets.ts'
@@ -53,8 +53,8 @@ export interface Compilation {
   readonly texts: ReadonlyMap<string, string>
   /** Where each value of the document came from, by JSON pointer. */
   readonly origins: Origins
-  /** By service, then by field: which value of the document decided it. */
-  readonly provenance: Readonly<Record<string, Readonly<Record<string, Provenance>>>>
+  /** By service, then by field: which value of the document decided it. Made when it is first asked for. */
+  readonly provenance: () => ProvenanceByService
 }
 
 /** Compiles a machine file: the whole pipeline as one pure function. Never throws for bad input. */
@@ -70,7 +70,7 @@ export function compile(input: CompileInput): Compilation {
   })
   const found: Diagnostic[] = [...loaded.diagnostics, ...overrides.diagnostics]
   const texts = hideSecrets(new Map([...loaded.texts, ...overrides.texts]), loaded.value, loaded.origins)
-  const unfinished = { artifacts: [], texts, origins: loaded.origins, provenance: {} }
+  const unfinished = { artifacts: [], texts, origins: loaded.origins, provenance: () => ({}) }
   // A document with holes where a text could not be read would be blamed for what is missing.
   if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
   const shape = checkShape(loaded.value, loaded.origins, loaded.unresolved)

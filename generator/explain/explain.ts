@@ -50,7 +50,7 @@ function titleOf({ name, type, gpu, kind }: PlannedService): string {
 }
 
 function explainService(compilation: PlannedCompilation, service: PlannedService): ExplainedValue[] {
-  const provenance: Readonly<Record<string, Provenance>> = compilation.provenance[service.name] ?? {}
+  const provenance: Readonly<Record<string, Provenance>> = compilation.provenance()[service.name] ?? {}
   const fields = serviceFields(service)
   const explained = fields.map(({ field, value }) => ({
     field,

@@ -10,7 +10,9 @@ export interface ClaimedPort {
 }
 
 /** Every port of a machine, those of the proxy too. */
-export function claimedPorts({ plan, provenance }: Compilation & { readonly plan: Plan }): ClaimedPort[] {
+export function claimedPorts(compilation: Compilation & { readonly plan: Plan }): ClaimedPort[] {
+  const { plan } = compilation
+  const provenance = compilation.provenance()
   const services = plan.services.flatMap(({ name, port }) =>
     port === null ? [] : [{ port, purpose: name, source: provenance[name]?.port }],
   )

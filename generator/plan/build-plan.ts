@@ -40,9 +40,11 @@ export interface PlanResult {
   readonly plan: Plan
   /** Values of secrets that stood in the machine file, by name. */
   readonly literalSecrets: ReadonlyMap<string, { readonly value: string }>
-  /** By service name, then by field. */
-  readonly provenance: Readonly<Record<string, Readonly<Record<string, Provenance>>>>
+  /** By service name, then by field. Made when it is first asked for. */
+  readonly provenance: () => ProvenanceByService
 }
+
+export type ProvenanceByService = Readonly<Record<string, Readonly<Record<string, Provenance>>>>
 
 /** Resolves a machine file of the right shape. Pure; what is wrong goes to `report`. */
 export function buildPlan(settings: Machine, options: PlanOptions, report: (finding: Finding) => void): PlanResult {
@@ -92,7 +94,12 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     provisioning,
     stopBudget,
   }
-  return { plan, literalSecrets: secrets.literals(), provenance: provenanceOf(settings, drafts) }
+  let made: ProvenanceByService | undefined
+  const provenance = (): ProvenanceByService => {
+    made ??= provenanceOf(settings, drafts)
+    return made
+  }
+  return { plan, literalSecrets: secrets.literals(), provenance }
 }
 
 /** The sidecar first, then the built-in services, then the others by name: the order of the file does not matter. */
@@ -203,12 +210,12 @@ function planRedis({ settings, secret, place }: PlanContext): Plan['redis'] {
   }
 }
 
-function provenanceOf(settings: Machine, drafts: readonly ServiceDraft[]): PlanResult['provenance'] {
+function provenanceOf(settings: Machine, drafts: readonly ServiceDraft[]): ProvenanceByService {
   return Object.fromEntries(
     drafts.map(({ service, dependsOn, provenance }) => [
       service.name,
       {
-        ...provenance,
+        ...provenance(),
         ...environmentProvenance(settings, service),
         ...(dependsOn.some(({ pointer }) => pointer !== null)
           ? { waitsFor: { pointer: ['services', service.key, 'dependsOn'].reduce<string>(childPointer, '') } }

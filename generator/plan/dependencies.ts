@@ -14,10 +14,11 @@ export function resolveDependencies(
 ): Map<string, string[]> {
   const waitsFor = new Map<string, string[]>()
   const reported = new Set<string>()
+  const instances = instancesByKey(drafts)
   for (const draft of drafts) {
     const targets = draft.dependsOn.flatMap(({ key, pointer }) => {
       if (pointer !== null && !isEnabled(draft, key, pointer)) return []
-      return targetsOf(drafts, key, draft.service.gpu)
+      return targetsOf(instances.get(key) ?? [], draft.service.gpu)
     })
     waitsFor.set(draft.service.name, [...new Set(targets)])
   }
@@ -32,8 +33,17 @@ export function resolveDependencies(
   }
 }
 
-function targetsOf(drafts: readonly ServiceDraft[], key: string, gpu: number | null): string[] {
-  const instances = drafts.filter((draft) => draft.service.key === key).map((draft) => draft.service)
+function instancesByKey(drafts: readonly ServiceDraft[]): ReadonlyMap<string, readonly PlannedService[]> {
+  const instances = new Map<string, PlannedService[]>()
+  for (const { service } of drafts) {
+    const others = instances.get(service.key)
+    if (others === undefined) instances.set(service.key, [service])
+    else others.push(service)
+  }
+  return instances
+}
+
+function targetsOf(instances: readonly PlannedService[], gpu: number | null): string[] {
   const sameGpu = instances.filter((service) => gpu !== null && service.gpu === gpu)
   return (sameGpu.length > 0 ? sameGpu : instances).map((service) => service.name)
 }

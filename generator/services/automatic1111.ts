@@ -3,7 +3,7 @@ import type { PlannedGpu, Probe } from '../../schema/plan.ts'
 import { bindAddress, isWildcard, reachableAddress } from '../plan/addresses.ts'
 import { instanceGpus, pinToGpu } from './gpu-instances.ts'
 import { gpuPortProvenance, healthPath, instanceMemory, simulated } from './gpu-service.ts'
-import { checkArguments, PINNING_VARIABLES, planEnvironment } from './program.ts'
+import { checkArguments, PINNING_VARIABLES, readEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
 
@@ -39,29 +39,37 @@ export const automatic1111: ServiceKind<'automatic1111'> = {
       path === '/sdapi/v1/progress'
         ? { kind: 'http', path: '/sdapi/v1/progress?skip_current_image=true', expect: 'automatic1111' }
         : { kind: 'http', path, expect: 'status' }
-    return instanceGpus(context, settings.perGpu).map((gpu) => draftAutomatic1111(context, settings, gpu, probe))
+    const gpus = instanceGpus(context, settings.perGpu)
+    if (gpus.length === 0) return []
+    const environmentOver = readEnvironment(context, automatic1111, 'automatic1111', settings.env)
+    const alike = { probe, environmentOver, install: context.place(settings.directory) }
+    return gpus.map((gpu) => draftAutomatic1111(context, settings, gpu, alike))
   },
 }
 
 /** GET routes that answer 200 without parameters, with the UI or without (Automatic1111, api.py). */
 const SERVED_PATHS = ['/sdapi/v1/progress', '/sdapi/v1/options', '/sdapi/v1/sd-models', '/sdapi/v1/memory']
 
+/** What all instances share. */
+interface Alike {
+  readonly probe: Probe
+  readonly environmentOver: ReturnType<typeof readEnvironment>
+  readonly install: string
+}
+
 function draftAutomatic1111(
   context: PlanContext,
   settings: Automatic1111,
   gpu: PlannedGpu,
-  probe: Probe,
+  alike: Alike,
 ): ServiceDraft {
+  const { probe, environmentOver, install } = alike
   const name = `automatic1111-gpu${gpu.index}`
   const home = `${context.paths.workspace}/a1111_gpu${gpu.index}`
   const models = `${context.paths.shared}/models`
-  const install = context.place(settings.directory)
   const listen = bindAddress(settings.listen, context.target)
   const port = settings.basePort + gpu.index * settings.portIncrement + context.portOffset
-  const environment = planEnvironment(context, automatic1111, 'automatic1111', settings.env, {
-    ...pinToGpu(gpu),
-    PYTHONUNBUFFERED: '1',
-  })
+  const environment = environmentOver({ ...pinToGpu(gpu), PYTHONUNBUFFERED: '1' })
   const flags = [...automatic1111Flags(home, models, listen, port, gpu), ...settings.args]
   return {
     service: {
@@ -107,7 +115,7 @@ function draftAutomatic1111(
     ],
     directories: [home, `${models}/checkpoints`, `${models}/vae`, `${models}/loras`, `${models}/embeddings`],
     memory: instanceMemory(settings.gpuMemory, gpu, 'automatic1111'),
-    provenance: {
+    provenance: () => ({
       ...gpuPortProvenance('automatic1111', gpu, settings.portIncrement, context),
       listen: { pointer: '/services/automatic1111/listen' },
       'probe.path': { pointer: '/services/automatic1111/healthEndpoint' },
@@ -115,7 +123,7 @@ function draftAutomatic1111(
       args: { pointer: '/services/automatic1111/args' },
       device: { pointer: '/machine/gpu/devices' },
       ...supervisionProvenance('/services/automatic1111'),
-    },
+    }),
   }
 }
 

@@ -4,7 +4,7 @@ import { bindAddress, reachableAddress } from '../plan/addresses.ts'
 import { sizeBytes } from '../plan/quantities.ts'
 import { instanceGpus, pinToGpu } from './gpu-instances.ts'
 import { gpuPortProvenance, healthPath, instanceMemory, simulated } from './gpu-service.ts'
-import { checkArguments, PINNING_VARIABLES, planEnvironment } from './program.ts'
+import { checkArguments, PINNING_VARIABLES, readEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
 
@@ -43,7 +43,11 @@ export const comfyui: ServiceKind<'comfyui'> = {
       path === '/system_stats'
         ? { kind: 'http', path: '/system_stats', expect: 'comfyui' }
         : { kind: 'http', path, expect: 'status' }
-    return instanceGpus(context, settings.perGpu).map((gpu) => draftComfyui(context, settings, gpu, probe))
+    const gpus = instanceGpus(context, settings.perGpu)
+    if (gpus.length === 0) return []
+    const environmentOver = readEnvironment(context, comfyui, 'comfyui', settings.env)
+    const alike = { probe, environmentOver, install: context.place(settings.directory) }
+    return gpus.map((gpu) => draftComfyui(context, settings, gpu, alike))
   },
 }
 
@@ -53,16 +57,20 @@ const SERVED_PATHS = ['/system_stats', '/queue', '/prompt', '/features', '/objec
 /** ComfyUI ends at once where one of these stands beside `--cpu` (argparse, mutually exclusive); a mock GPU has no VRAM. */
 const NOT_WITH_CPU = new Set(['--gpu-only', '--highvram', '--normalvram', '--lowvram', '--novram'])
 
-function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, probe: Probe): ServiceDraft {
+/** What all instances share. */
+interface Alike {
+  readonly probe: Probe
+  readonly environmentOver: ReturnType<typeof readEnvironment>
+  readonly install: string
+}
+
+function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, alike: Alike): ServiceDraft {
+  const { probe, environmentOver, install } = alike
   const name = `comfyui-gpu${gpu.index}`
   const home = `${context.paths.workspace}/comfyui_gpu${gpu.index}`
-  const install = context.place(settings.directory)
   const listen = bindAddress(settings.listen, context.target)
   const port = settings.basePort + gpu.index * settings.portIncrement + context.portOffset
-  const environment = planEnvironment(context, comfyui, 'comfyui', settings.env, {
-    ...pinToGpu(gpu),
-    PYTHONUNBUFFERED: '1',
-  })
+  const environment = environmentOver({ ...pinToGpu(gpu), PYTHONUNBUFFERED: '1' })
   const flags = [
     ...comfyuiFlags(context, gpu, home, listen, port),
     ...settings.args.filter((argument) => !gpu.mock || !NOT_WITH_CPU.has(argument)),
@@ -106,7 +114,7 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
     ],
     directories: [home, `${home}/user`, `${home}/output`, `${context.paths.shared}/input`],
     memory: instanceMemory(settings.gpuMemory, gpu, 'comfyui'),
-    provenance: {
+    provenance: () => ({
       ...gpuPortProvenance('comfyui', gpu, settings.portIncrement, context),
       listen: { pointer: '/services/comfyui/listen' },
       'probe.path': { pointer: '/services/comfyui/healthEndpoint' },
@@ -114,7 +122,7 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
       args: { pointer: '/services/comfyui/args' },
       device: { pointer: '/machine/gpu/devices' },
       ...supervisionProvenance('/services/comfyui'),
-    },
+    }),
   }
 }
 

@@ -63,14 +63,14 @@ function draftCustom(context: PlanContext, key: string, settings: Custom, gpu: P
       settings.gpuMemory === undefined
         ? null
         : { gpus: gpus.map((one) => one.index), bytes: sizeBytes(settings.gpuMemory), pointer: at('gpuMemory') },
-    provenance: {
+    provenance: () => ({
       command: { pointer: at('command') },
       args: { pointer: at('args') },
       ...(port === null ? {} : gpuPortProvenance(key, gpu ?? NO_GPU, 1, context, 'port')),
       ...(settings.directory === undefined ? {} : { workingDirectory: { pointer: at('directory') } }),
       ...(settings.health === undefined ? {} : { 'probe.path': { pointer: at('health', 'path') } }),
       ...supervisionProvenance(at()),
-    },
+    }),
   }
 }
 

@@ -70,10 +70,10 @@ function draftNginx(context: PlanContext, settings: Settings): ServiceDraft {
     routes: [{ kind: 'sidecar', path: '/api/', pointer: '/services/nginx' }],
     directories: [`${context.paths.run}/nginx`, `${context.paths.logs}/nginx-access`],
     memory: null,
-    provenance: {
+    provenance: () => ({
       port: { pointer: '/services/nginx/port', ...offsetNote(context) },
       listen: { pointer: '/services/nginx/listen' },
       ...supervisionProvenance('/services/nginx'),
-    },
+    }),
   }
 }

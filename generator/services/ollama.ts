@@ -81,7 +81,7 @@ function draftOllama(context: PlanContext, settings: Ollama): ServiceDraft {
             bytes: sizeBytes(settings.gpuMemory),
             pointer: '/services/ollama/gpuMemory',
           },
-    provenance: {
+    provenance: () => ({
       port: { pointer: '/services/ollama/port', ...offsetNote(context) },
       listen: { pointer: '/services/ollama/listen' },
       'probe.path': { pointer: '/services/ollama/healthEndpoint' },
@@ -90,7 +90,7 @@ function draftOllama(context: PlanContext, settings: Ollama): ServiceDraft {
       'environment.OLLAMA_KEEP_ALIVE': { pointer: '/services/ollama/keepAlive' },
       'environment.CUDA_VISIBLE_DEVICES': { pointer: '/services/ollama/gpus' },
       ...supervisionProvenance('/services/ollama'),
-    },
+    }),
   }
 }
 

@@ -23,8 +23,19 @@ export function planEnvironment(
   env: Readonly<Record<string, string | number | boolean>>,
   base: Readonly<Record<string, string>>,
 ): ProgramEnvironment {
-  const environment: Record<string, string> = { ...base }
-  const secretEnvironment: Record<string, string> = {}
+  return readEnvironment(context, kind, key, env)(base)
+}
+
+/** The same for a service with many instances, each with a `base` of its own: the user's part is read once. */
+export function readEnvironment(
+  context: PlanContext,
+  kind: Pick<ServiceKind, 'ownedVariables'>,
+  key: string,
+  env: Readonly<Record<string, string | number | boolean>>,
+): (base: Readonly<Record<string, string>>) => ProgramEnvironment {
+  const plain: Record<string, string> = {}
+  const secrets: string[] = []
+  const named: Record<string, string> = {}
   for (const [name, value] of Object.entries(env)) {
     const pointer = ['services', key, 'env', name].reduce(childPointer, '')
     const text = String(value)
@@ -38,24 +49,27 @@ export function planEnvironment(
         hint: ownedVariableHint(name),
       })
     } else if (isReference(text) || (text !== '' && isSecretVariable(name, text))) {
-      delete environment[name]
+      secrets.push(name)
       // No name of the machine's own secrets has a dot: a service "redis" with a variable "url" is not the job queue.
       const secret = context.secret(pointer, `${key}.${name}`, text)
-      if (secret !== null) secretEnvironment[name] = secret
+      if (secret !== null) named[name] = secret
     } else {
-      environment[name] = literalText(text)
+      plain[name] = literalText(text)
     }
   }
-  return { environment: sortedByName(environment), secretEnvironment: sortedByName(secretEnvironment) }
+  const secretEnvironment = sortedByName(named)
+  return (base) => {
+    const environment: Record<string, string> = { ...base, ...plain }
+    for (const name of secrets) delete environment[name]
+    return { environment: sortedByName(environment), secretEnvironment }
+  }
 }
 
 /** The order of the file does not show in what is made from it. */
 function sortedByName(map: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.keys(map)
-      .sort()
-      .map((name) => [name, map[name] as string]),
-  )
+  const sorted: Record<string, string> = {}
+  for (const name of Object.keys(map).sort()) sorted[name] = map[name] as string
+  return sorted
 }
 
 function ownedVariableHint(name: string): string {

@@ -69,7 +69,7 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
     routes: [],
     directories: [],
     memory: null,
-    provenance: { command: { pointer }, 'logs.directory': { pointer: '/paths/logs' } },
+    provenance: () => ({ command: { pointer }, 'logs.directory': { pointer: '/paths/logs' } }),
   }
 }
 

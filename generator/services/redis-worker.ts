@@ -2,7 +2,7 @@ import type { RedisWorker } from '../../schema/machine.ts'
 import type { PlannedGpu } from '../../schema/plan.ts'
 import { instanceGpus } from './gpu-instances.ts'
 import { simulated } from './gpu-service.ts'
-import { PINNING_VARIABLES, planEnvironment } from './program.ts'
+import { PINNING_VARIABLES, readEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
 import { WORKER_BOOT_VARIABLES, workerEnvironment } from './worker-environment.ts'
@@ -35,7 +35,10 @@ export const redisWorker: ServiceKind<'redisWorker'> = {
   expand: (context) => {
     const settings = context.settings.services.redisWorker
     if (settings === undefined) return []
-    return instanceGpus(context, settings.perGpu).map((gpu) => draftWorker(context, settings, gpu))
+    const gpus = instanceGpus(context, settings.perGpu)
+    if (gpus.length === 0) return []
+    const alike = planAlike(context, settings)
+    return gpus.map((gpu) => draftWorker(context, settings, gpu, alike))
   },
 }
 
@@ -44,12 +47,30 @@ export function workerId(machineId: string, gpu: number): string {
   return `${machineId}-worker-${gpu}`
 }
 
-function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGpu): ServiceDraft {
+/** What all workers share. */
+interface Alike {
+  readonly directory: string
+  readonly environmentOf: ReturnType<typeof workerEnvironment>
+  readonly environmentOver: ReturnType<typeof readEnvironment>
+  readonly bootSecrets: Readonly<Record<string, string>>
+  readonly jobQueueSecrets: Readonly<Record<string, string>>
+}
+
+function planAlike(context: PlanContext, settings: RedisWorker): Alike {
+  return {
+    directory: context.place(settings.directory),
+    environmentOf: workerEnvironment(context, connectorsOf(context, settings)),
+    environmentOver: readEnvironment(context, redisWorker, 'redisWorker', settings.env),
+    bootSecrets: bootVariables(context, settings),
+    jobQueueSecrets: jobQueueSecrets(context),
+  }
+}
+
+function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGpu, alike: Alike): ServiceDraft {
   const name = `redis-worker-gpu${gpu.index}`
-  const directory = context.place(settings.directory)
+  const { directory } = alike
   const id = workerId(context.settings.machine.id, gpu.index)
-  const base = workerEnvironment(context, gpu, { workerId: id, connectors: connectorsOf(context, settings) })
-  const environment = planEnvironment(context, redisWorker, 'redisWorker', settings.env, base)
+  const environment = alike.environmentOver(alike.environmentOf(gpu, id))
   return {
     service: {
       name,
@@ -66,9 +87,9 @@ function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGp
       }),
       user: settings.user ?? null,
       secretEnvironment: {
-        ...bootVariables(context, settings),
+        ...alike.bootSecrets,
         ...environment.secretEnvironment,
-        ...jobQueueSecrets(context),
+        ...alike.jobQueueSecrets,
       },
       threadShare: null,
       listen: null,
@@ -86,7 +107,7 @@ function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGp
     routes: [],
     directories: [`${context.paths.workspace}/worker_gpu${gpu.index}`, directory],
     memory: null,
-    provenance: {
+    provenance: () => ({
       workerId: { pointer: '/machine/id', note: `+ "-worker-${gpu.index}"` },
       workingDirectory: { pointer: '/services/redisWorker/directory' },
       'environment.WORKER_CONNECTORS': { pointer: '/services/redisWorker/connectors' },
@@ -95,7 +116,7 @@ function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGp
       'secretEnvironment.HUB_REDIS_URL': { pointer: '/redis/url' },
       'secretEnvironment.WORKER_WEBSOCKET_AUTH_TOKEN': { pointer: '/redis/authToken' },
       ...supervisionProvenance('/services/redisWorker'),
-    },
+    }),
   }
 }
 

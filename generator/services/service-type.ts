@@ -48,7 +48,8 @@ export interface ServiceDraft {
   readonly directories: readonly string[]
   /** GPUs that it can use, and what it says it needs on each. */
   readonly memory: { readonly gpus: readonly number[]; readonly bytes: number; readonly pointer: Pointer } | null
-  readonly provenance: Readonly<Record<string, Provenance>>
+  /** By field. Made only for who asks: a render does not. */
+  readonly provenance: () => Readonly<Record<string, Provenance>>
 }
 
 /** All that is special to a type of service. A new type is one such object, and its section in the schema. */

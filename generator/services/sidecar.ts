@@ -52,14 +52,14 @@ export function draftSidecar(context: PlanContext): ServiceDraft {
     routes: [],
     directories: [],
     memory: null,
-    provenance: {
+    provenance: () => ({
       listen: { pointer: '/sidecar/listen' },
       port: { pointer: '/sidecar/port', ...offsetNote(context) },
       'stop.timeoutMs': { pointer: '/sidecar/stop/timeout' },
       'logs.directory': { pointer: '/paths/logs' },
       'logs.maxSizeBytes': { pointer: '/sidecar/logs/maxSize' },
       'logs.maxFiles': { pointer: '/sidecar/logs/maxFiles' },
-    },
+    }),
   }
 }
 

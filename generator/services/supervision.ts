@@ -22,6 +22,15 @@ export type Supervision = Pick<
 
 /** How an instance is supervised, from its settings. */
 export function planSupervision(context: PlanContext, name: string, settings: SupervisionSettings): Supervision {
+  const alike = alikeOf.get(settings) ?? superviseAlike(settings)
+  alikeOf.set(settings, alike)
+  return { ...alike, logs: planLogs(context, name, settings.logs) }
+}
+
+/** Of the settings at hand: what all instances of a service share is read once. */
+const alikeOf = new WeakMap<SupervisionSettings, Omit<Supervision, 'logs'>>()
+
+function superviseAlike(settings: SupervisionSettings): Omit<Supervision, 'logs'> {
   const { restart, liveness, stop } = settings
   return {
     restart: {
@@ -43,7 +52,6 @@ export function planSupervision(context: PlanContext, name: string, settings: Su
     stop: { signal: stop.signal, timeoutMs: durationMs(stop.timeout) },
     onDependencyRestart: settings.onDependencyRestart,
     optional: settings.optional,
-    logs: planLogs(context, name, settings.logs),
   }
 }
 

@@ -2,39 +2,38 @@ import type { PlannedGpu } from '../../schema/plan.ts'
 import { bindAddress, reachableAddress } from '../plan/addresses.ts'
 import type { PlanContext } from './service-type.ts'
 
-export interface WorkerIdentity {
-  readonly workerId: string
-  readonly connectors: readonly string[]
-}
-
 /**
  * Environment of the worker of one GPU, without its secrets: what workers of all generations read, and what the first
  * machines wrote for them (docs/decisions/0005-worker-environment.md). Names come in pairs, `WORKER_COMFYUI_PORT` and
  * `COMFYUI_PORT`: the older workers read the first, the newer ones the second.
+ *
+ * @param connectors Names of connectors, of all workers of the machine.
  */
 export function workerEnvironment(
   context: PlanContext,
-  gpu: PlannedGpu,
-  worker: WorkerIdentity,
-): Record<string, string> {
-  return {
-    WORKER_ID: worker.workerId,
+  connectors: readonly string[],
+): (gpu: PlannedGpu, workerId: string) => Record<string, string> {
+  const alike = {
     MACHINE_ID: context.settings.machine.id,
-    GPU_ID: String(gpu.index),
     NODE_ENV: 'production',
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
-    CUDA_VISIBLE_DEVICES: gpu.device,
     ...MODE,
     ...LOGGING,
     ...SIMULATION,
     ...inPairs(TIMING),
     WORKER_HEARTBEAT_INTERVAL: '20',
-    ...inPairs({ GPU_MEMORY_GB: String(gpu.memoryGB), GPU_MODEL: gpu.model }),
-    ...connectorNames(worker.connectors),
-    ...inPairs(comfyuiSettings(context, gpu)),
-    ...inPairs(automatic1111Settings(context, gpu)),
+    ...connectorNames(connectors),
+    ...inPairs(comfyuiSettings(context)),
+    ...inPairs(automatic1111Settings(context)),
     ...ollamaSettings(context),
   }
+  return (gpu, workerId) => ({
+    ...alike,
+    WORKER_ID: workerId,
+    GPU_ID: String(gpu.index),
+    CUDA_VISIBLE_DEVICES: gpu.device,
+    ...inPairs({ GPU_MEMORY_GB: String(gpu.memoryGB), GPU_MODEL: gpu.model, ...portsOf(context, gpu) }),
+  })
 }
 
 /**
@@ -100,12 +99,11 @@ function connectorNames(names: readonly string[]): Record<string, string> {
 /** One job at a time: ComfyUI and Automatic1111 run them one after the other anyway, and another worker could have it. */
 const JOBS = '1'
 
-function comfyuiSettings(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
+function comfyuiSettings(context: PlanContext): Record<string, string> {
   const settings = context.settings.services.comfyui
   if (!settings?.enabled) return {}
   return {
     COMFYUI_HOST: hostOf(context, settings.listen),
-    COMFYUI_PORT: portOf(context, settings, gpu),
     COMFYUI_SECURE: 'false',
     COMFYUI_USERNAME: '',
     COMFYUI_PASSWORD: '',
@@ -119,12 +117,11 @@ function comfyuiSettings(context: PlanContext, gpu: PlannedGpu): Record<string, 
   }
 }
 
-function automatic1111Settings(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
+function automatic1111Settings(context: PlanContext): Record<string, string> {
   const settings = context.settings.services.automatic1111
   if (!settings?.enabled) return {}
   return {
     A1111_HOST: hostOf(context, settings.listen),
-    A1111_PORT: portOf(context, settings, gpu),
     A1111_USERNAME: '',
     A1111_PASSWORD: '',
     A1111_TIMEOUT_SECONDS: '300',
@@ -147,6 +144,14 @@ interface PerGpu {
   readonly perGpu: boolean
   readonly basePort: number
   readonly portIncrement: number
+}
+
+function portsOf(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
+  const { comfyui, automatic1111 } = context.settings.services
+  return {
+    ...(comfyui?.enabled ? { COMFYUI_PORT: portOf(context, comfyui, gpu) } : {}),
+    ...(automatic1111?.enabled ? { A1111_PORT: portOf(context, automatic1111, gpu) } : {}),
+  }
 }
 
 /** The instance on the worker's own GPU; a single one serves all workers. */

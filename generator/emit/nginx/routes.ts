@@ -41,10 +41,15 @@ export function serverOf(plan: Plan, name: string): string {
 }
 
 export function findService(plan: Plan, name: string): PlannedService {
-  const service = plan.services.find((candidate) => candidate.name === name)
+  const byName = servicesOf.get(plan) ?? new Map(plan.services.map((service) => [service.name, service]))
+  servicesOf.set(plan, byName)
+  const service = byName.get(name)
   if (service === undefined) throw new Error(`cannot route to "${name}": the plan has no such service`)
   return service
 }
+
+/** Of the plan at hand, by name: each of its services is looked for several times. */
+const servicesOf = new WeakMap<Plan, ReadonlyMap<string, PlannedService>>()
 
 /** An upstream of its own for each service that a route or a port leads to, and one for the sidecar. */
 export function upstreamsOf(plan: Plan, routes: readonly ProxyRoute[]): Upstream[] {
