@@ -2,6 +2,7 @@ import type { Plan, Target } from '../schema/plan.ts'
 import type { Artifact } from './artifact.ts'
 import type { Diagnostic } from './diagnostics/diagnostic.ts'
 import { sortDiagnostics } from './diagnostics/sort.ts'
+import { emitCompose } from './emit/compose/emit-compose.ts'
 import { emitTree } from './emit/emit-tree.ts'
 import { environmentOverrides } from './load/environment-overrides.ts'
 import { loadMachine, type MachineSource } from './load/load-machine.ts'
@@ -24,8 +25,8 @@ export interface CompileInput {
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** Whether the environment variables of the original machines (`NUM_GPUS`, ...) change the machine. Default: no. */
   readonly applyEnvironment?: boolean
-  /** Default: `container`. */
-  readonly target?: Target
+  /** `compose`: only a compose file, for the machine as it is in a container. Default: `container`. */
+  readonly target?: Target | 'compose'
   /** GPUs found on this host, for `gpu.count: auto`. */
   readonly detectedGpus?: number | null
   /** For the container target: where the tree stands on the machine. Default: `/`. */
@@ -93,7 +94,8 @@ export function compile(input: CompileInput): Compilation {
   found.push(...semantic.values())
   const diagnostics = sortDiagnostics(found)
   if (hasError(found)) return { ...unfinished, plan, diagnostics, provenance }
-  const artifacts = emitTree(plan, { literalSecrets, marker: input.marker ?? DEFAULT_MARKER })
+  const marker = input.marker ?? DEFAULT_MARKER
+  const artifacts = input.target === 'compose' ? emitCompose(plan, marker) : emitTree(plan, { literalSecrets, marker })
   return { plan, artifacts, diagnostics, texts, origins: loaded.origins, provenance }
 }
 

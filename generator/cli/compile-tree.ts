@@ -35,9 +35,11 @@ export function compileTree({ words, values }: TreeOptions, host: Host): Compile
   const isUsable = plan !== null && !hasError(diagnostics)
   // Warnings are said again at each run, and GPUs are counted again: such a tree is always compiled.
   const isRepeatable = isUsable && diagnostics.length === 0 && !countedGpus && !files.includes('-')
+  const needsPrograms = isUsable && values.target === 'container'
+  const programs = needsPrograms ? programArtifacts(plan, host.programDirectory) : []
   const treeRequest = { values, sources, programDirectory: host.programDirectory }
   return {
-    artifacts: isUsable ? [...compilation.artifacts, ...programArtifacts(plan, host.programDirectory)] : null,
+    artifacts: isUsable ? [...compilation.artifacts, ...programs] : null,
     inputs: isRepeatable ? treeInputs(treeRequest, host.environment, recorded.names()) : {},
     diagnostics,
     texts,

@@ -10,7 +10,7 @@ export interface MachineOptions {
   readonly simulate: boolean
   readonly 'port-offset': number | undefined
   readonly 'state-dir': string | undefined
-  readonly target: Target
+  readonly target: Target | 'compose'
   readonly root: string | undefined
 }
 

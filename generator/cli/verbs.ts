@@ -10,7 +10,12 @@ const machine = {
 
 /** Where and how it is to run. */
 const placement = {
-  target: { kind: 'choice', choices: ['container', 'local'], initial: 'container', help: 'What the tree is for' },
+  target: {
+    kind: 'choice',
+    choices: ['container', 'local', 'compose'],
+    initial: 'container',
+    help: 'What the tree is for',
+  },
   simulate: { kind: 'flag', help: 'Stand-ins in the place of the GPU services' },
   'port-offset': { kind: 'number', value: 'N', most: 65_535, help: 'Add N to every port' },
   root: { kind: 'text', value: 'DIR', help: 'Where a container has the tree, if not at /' },
