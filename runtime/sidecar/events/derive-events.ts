@@ -83,7 +83,7 @@ function shortfallsOf({ machine, nowMs }: Facts): readonly Shortfall[] {
 function phaseOf(told: Told, facts: Facts, shortfalls: readonly Shortfall[]): MachinePhase {
   const { phase } = machineHealth(facts.machine, facts.nowMs)
   if (phase === 'stopping') return told.phase === 'stopped' ? 'stopped' : 'stopping'
-  if (phase === 'starting') return told.phase
+  if (phase === 'starting' && told.phase === 'starting') return 'starting'
   return shortfalls.length === 0 ? 'ready' : 'degraded'
 }
 
