@@ -1,8 +1,8 @@
 import { pm2Status } from '../../shared/pm2-status.ts'
+import { standingOf } from '../health.ts'
 import { countRestarts, isSatisfied, type MachineState, type ServiceRecord } from '../machine-state.ts'
 import { deathReason } from '../probes/verdict.ts'
 import { flappingReason } from '../state/flapping.ts'
-import { standingOf } from './verdict.ts'
 
 /** A service as `/services` shows it. Times are ISO 8601, durations milliseconds. */
 export function describeService(record: ServiceRecord, nowMs: number) {
@@ -14,7 +14,7 @@ export function describeService(record: ServiceRecord, nowMs: number) {
     gpu: service.gpu,
     state,
     pm2_status: pm2Status(state),
-    standing: standingOf(record),
+    standing: standingOf(record, nowMs),
     reason,
     ready: isSatisfied(record),
     live: isLive(record),

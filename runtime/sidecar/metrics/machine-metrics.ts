@@ -1,11 +1,12 @@
 import type { Plan } from '../../../schema/plan.ts'
-import { verdictOf } from '../http/verdict.ts'
+import { machineHealth } from '../health.ts'
 import type { MachineState } from '../machine-state.ts'
 import { type Family, labelText, single } from './exposition.ts'
 
 /** The machine as a whole. */
 export function machineFamilies(plan: Plan, version: string, machine: MachineState): readonly Family[] {
-  const { healthy, ready } = verdictOf(machine)
+  // Time decides which services count as unsteady, never these two.
+  const { healthy, ready } = machineHealth(machine, machine.startedAtMs)
   const boot = machine.boots.at(-1)
   const gauge = (name: string, help: string, value: number | null): Family => ({
     name: `machine_${name}`,

@@ -1,72 +1,51 @@
-import type { MachineState } from '../../machine-state.ts'
+import { type MachineHealth, machineHealth } from '../../health.ts'
+import { isSatisfied, type MachineState } from '../../machine-state.ts'
 import { type BytesAnswer, JSON_TYPE, json, jsonBytes } from '../answer.ts'
 import { describeService, isoTime } from '../describe-service.ts'
-import { endpoint, type Route } from '../endpoint.ts'
+import { endpoint, type Question, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
 import { findRecord } from '../names.ts'
-import { standingOf, verdictOf } from '../verdict.ts'
 
 /** `/health` and `/ready` of the machine, `/services/{name}/health` of one service: 200 or 503, and true. */
 export function healthRoutes({ view }: HttpParts): readonly Route[] {
   const health = rememberAnswer(view, (machine, nowMs) => {
-    const { healthy, state } = verdictOf(machine)
-    return { status: healthy ? 200 : 503, body: healthBody(machine, nowMs, healthy, state) }
+    const verdict = machineHealth(machine, nowMs)
+    return { status: verdict.healthy ? 200 : 503, body: healthBody(machine, verdict, nowMs) }
   })
   const ready = rememberAnswer(view, (machine, nowMs) => {
-    const verdict = verdictOf(machine)
-    return {
-      status: verdict.ready ? 200 : 503,
-      body: { ready: verdict.ready, state: verdict.state, timestamp: isoTime(nowMs) },
-    }
+    const verdict = machineHealth(machine, nowMs)
+    const body = { ready: verdict.ready, state: verdict.phase, timestamp: isoTime(nowMs) }
+    return { status: verdict.ready ? 200 : 503, body }
   })
+  const ofService = (_: object, { name }: Question) => serviceHealth(view, name)
   return [
     { path: '/health', methods: { GET: endpoint({ anyHost: true, query: {}, run: health }) } },
     { path: '/ready', methods: { GET: endpoint({ anyHost: true, query: {}, run: ready }) } },
-    {
-      path: '/services/{name}/health',
-      methods: {
-        GET: endpoint({
-          anyHost: true,
-          query: {},
-          run: (_, { name }) => {
-            const machine = view.machine()
-            const record = findRecord(view.plan, machine, name)
-            const healthy = standingOf(record) === 'healthy' && !machine.stopping
-            const { state, pm2_status, reason } = describeService(record, view.nowMs())
-            const body = { service: name, healthy, status: pm2_status, state, reason, timestamp: isoTime(view.nowMs()) }
-            return json(healthy ? 200 : 503, body)
-          },
-        }),
-      },
-    },
+    { path: '/services/{name}/health', methods: { GET: endpoint({ anyHost: true, query: {}, run: ofService }) } },
   ]
 }
 
-function healthBody(machine: MachineState, nowMs: number, healthy: boolean, state: string): object {
-  const named = (standing: string) =>
-    [...machine.services.values()]
-      .filter((record) => standingOf(record) === standing)
-      .map(({ service }) => service.name)
+function serviceHealth({ plan, machine, nowMs }: HttpParts['view'], name: string) {
+  const now = machine()
+  const record = findRecord(plan, now, name)
+  const healthy = isSatisfied(record) && !now.stopping
+  const { state, pm2_status, standing, reason } = describeService(record, nowMs())
+  const body = { service: name, healthy, standing, status: pm2_status, state, reason, timestamp: isoTime(nowMs()) }
+  return json(healthy ? 200 : 503, body)
+}
+
+function healthBody(machine: MachineState, verdict: MachineHealth, nowMs: number): object {
+  const { healthy, phase, degraded, unhealthy, stopped } = verdict
   const services = [...machine.services.values()].map((record) => {
-    const {
-      name,
-      state: serviceState,
-      pm2_status,
-      standing,
-      ready,
-      live,
-      pid,
-      restarts,
-      reason,
-    } = describeService(record, nowMs)
-    const own = { healthy: standing === 'healthy', standing, status: pm2_status, state: serviceState }
-    return [name, { ...own, ready, live, pid, restarts, reason }]
+    const { name, state, pm2_status, standing, ready, live, pid, restarts, reason } = describeService(record, nowMs)
+    return [name, { healthy: ready, standing, status: pm2_status, state, ready, live, pid, restarts, reason }]
   })
   return {
     healthy,
-    state,
-    degraded: named('degraded'),
-    stopped: named('stopped'),
+    state: phase,
+    unhealthy,
+    degraded,
+    stopped,
     services: Object.fromEntries(services),
     uptime: Math.round(nowMs - machine.startedAtMs),
     timestamp: isoTime(nowMs),

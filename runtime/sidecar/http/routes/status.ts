@@ -1,10 +1,10 @@
+import { machineHealth } from '../../health.ts'
 import type { BootRecord } from '../../state/boot-history.ts'
 import { json } from '../answer.ts'
 import { describeService, isoTime } from '../describe-service.ts'
 import { endpoint, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
 import type { createUsageReader } from '../process-usage.ts'
-import { verdictOf } from '../verdict.ts'
 
 /** `/status`, all of the machine in one answer, and `/version`. */
 export function statusRoutes(parts: HttpParts, usageOf: ReturnType<typeof createUsageReader>): readonly Route[] {
@@ -22,7 +22,7 @@ function status({ view }: HttpParts, usageOf: ReturnType<typeof createUsageReade
   const { plan } = view
   const machine = view.machine()
   const nowMs = view.nowMs()
-  const verdict = verdictOf(machine)
+  const { healthy, ready, phase, unhealthy, degraded, stopped } = machineHealth(machine, nowMs)
   const outbox = view.outbox()
   const services = [...machine.services.values()].map((record) => {
     const described = describeService(record, nowMs)
@@ -43,7 +43,12 @@ function status({ view }: HttpParts, usageOf: ReturnType<typeof createUsageReade
     machine: plan.machine.id,
     machine_id: plan.machine.id,
     bootId: view.bootId,
-    ...verdict,
+    healthy,
+    ready,
+    state: phase,
+    unhealthy,
+    degraded,
+    stopped,
     version: view.version,
     target: plan.target,
     uptime: Math.round(nowMs - machine.startedAtMs),
