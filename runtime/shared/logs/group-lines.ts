@@ -21,7 +21,7 @@ type State =
   | 'exception'
   /** After the words that announce a further traceback. */
   | 'chained'
-  | 'exception-group'
+  | 'indented-traceback'
   | 'stack'
 
 interface OpenEntry {
@@ -83,7 +83,7 @@ function keepsBlanks(state: State): boolean {
 
 const FIRST_STATES: Partial<Record<LineKind, State>> = {
   traceback: 'frames',
-  'exception-group': 'exception-group',
+  'indented-traceback': 'indented-traceback',
   stack: 'stack',
 }
 
@@ -103,11 +103,13 @@ function begin({ timeMs, text, cutBytes }: PrintedLine, kind: LineKind): OpenEnt
 
 /** The state of an entry once a line of that kind is added; `null` where it is not part of it. */
 function nextState({ state, lastKind, blanks, head }: OpenEntry, kind: LineKind): State | null {
-  const isIndented = kind === 'indented' || kind === 'stack' || kind === 'exception-group'
+  const isIndented = kind === 'indented' || kind === 'stack' || kind === 'indented-traceback'
   switch (state) {
     case 'line':
       if (lastKind === 'json') return null
       if (kind === 'stack') return 'stack'
+      // Automatic1111 says what failed in a line of stars before it.
+      if (kind === 'indented-traceback') return head[0]!.startsWith('*** ') ? kind : null
       if (kind === 'cuda-advice') return head[0]!.includes('CUDA') ? 'line' : null
       return kind === 'indented' && PYTHON_WARNING.test(head[0]!) && head.length === 1 ? 'line' : null
     case 'frames':
@@ -119,8 +121,8 @@ function nextState({ state, lastKind, blanks, head }: OpenEntry, kind: LineKind)
       return kind === 'cuda-advice' || (isIndented && blanks === 0) ? 'exception' : null
     case 'chained':
       return kind === 'traceback' ? 'frames' : null
-    case 'exception-group':
-      return isIndented ? 'exception-group' : null
+    case 'indented-traceback':
+      return isIndented ? 'indented-traceback' : null
     case 'stack':
       return isIndented || (kind === 'closing' && lastKind === 'indented') ? 'stack' : null
   }

@@ -7,8 +7,8 @@ export type LineKind =
   | 'marked'
   /** The first line of a python traceback. */
   | 'traceback'
-  /** The first line of the traceback of an exception group, which is indented throughout. */
-  | 'exception-group'
+  /** The first line of a traceback that is indented throughout: of an exception group, or as Automatic1111 reports it. */
+  | 'indented-traceback'
   /** What python prints between the tracebacks of exceptions that caused each other. */
   | 'chain'
   /** What CUDA adds to its errors. */
@@ -55,7 +55,9 @@ function kindOfIndented(text: string): LineKind {
   const content = text.trim()
   if (content === '') return 'blank'
   if (content.startsWith('at ')) return 'stack'
-  return content.startsWith('+ Exception Group Traceback (most recent call last)') ? 'exception-group' : 'indented'
+  return /^(?:\+ Exception Group )?Traceback \(most recent call last\)/.test(content)
+    ? 'indented-traceback'
+    : 'indented'
 }
 
 const ALONE: ReadonlySet<LineKind> = new Set(['json', 'marked', 'plain'])

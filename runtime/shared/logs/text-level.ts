@@ -68,7 +68,7 @@ function languageWarning(text: string): LogLevel | null {
 const EXCEPTION = /^(?:Uncaught )?(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Fault)\b(?:$|[:[(]| \[)/
 
 const FAULT =
-  /^(?:cannot |\S+: cannot |!!! Exception|panic: |Segmentation fault|Aborted|Killed$|Fatal |Unhandled |Uncaught |Exception in |Cannot import |\/.*Assertion .* failed)|CUDA error|CUDA out of memory|HIP error|core dumped|IMPORT FAILED|Xid \(/
+  /^(?:\*\*\* Error |cannot |\S+: cannot |!!! Exception|panic: |Segmentation fault|Aborted|Killed$|Fatal |Unhandled |Uncaught |Exception in |Cannot import |\/.*Assertion .* failed)|CUDA error|CUDA out of memory|HIP error|core dumped|IMPORT FAILED|Xid \(/
 
 function fault(text: string): LogLevel | null {
   return EXCEPTION.test(text) || FAULT.test(text) ? 'error' : null
