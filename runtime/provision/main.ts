@@ -3,6 +3,7 @@
  * could not be done (its supervisor tries again), 2 usage.
  */
 import { parseArgs } from 'node:util'
+import { isMainThread } from 'node:worker_threads'
 import { loadPlan } from '../shared/load-plan.ts'
 import { setUpMachine } from './setup.ts'
 import { TASKS } from './tasks.ts'
@@ -70,4 +71,5 @@ function readRequest(): Request | string {
   }
 }
 
-process.exitCode = await main()
+if (isMainThread) process.exitCode = await main()
+else await import('./download/hash-thread.ts')

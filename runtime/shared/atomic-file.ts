@@ -11,7 +11,7 @@ export interface FileOwner {
  * Writes a file that appears whole or not at all, with its mode from the first moment: readers meet the old content or
  * the new one. The temporary name begins with a dot, which s6-envdir and the readers of gate directories skip.
  */
-export function writeFileAtomically(path: string, content: string, mode: number, owner?: FileOwner): void {
+export function writeFileAtomically(path: string, content: string | Uint8Array, mode: number, owner?: FileOwner): void {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
   try {
     const descriptor = openSync(temporary, 'wx', 0o600)

@@ -25,6 +25,7 @@ export interface CommandResult {
 
 const KEPT_LINES = 20
 const running = new Set<ChildProcess>()
+let isPrepared = false
 
 /** Runs a program without a shell, to its end. Never throws; a program that is not there is a `problem`. */
 export function runCommand(command: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
@@ -83,6 +84,8 @@ function settle(
  * it: the whole process group where this process leads it, as under a supervisor or in a terminal.
  */
 export function endWithChildren(): void {
+  if (isPrepared) return
+  isPrepared = true
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.once(signal, () => {
       if (leadsGroup()) process.kill(-process.pid, signal)

@@ -1,0 +1,63 @@
+import type { ModelSource, PlannedModel, PlannedProvisioning } from '../../../schema/plan.ts'
+import { bucketSource } from '../download/bucket-source.ts'
+import type { BufferPool } from '../download/buffer-pool.ts'
+import type { Environment } from '../download/connection.ts'
+import { httpSource } from '../download/http-source.ts'
+import type { RangeSource } from '../download/range-source.ts'
+import { bucketRemote } from './bucket-remote.ts'
+import { authorization, type Credential, credentialsOf } from './credentials.ts'
+
+export interface OpenedSource {
+  readonly source: RangeSource
+  /** Where it begins; `null` for a bucket. */
+  readonly url: URL | null
+  readonly credentials: readonly Credential[]
+}
+
+export interface SourceOptions {
+  readonly provisioning: Pick<PlannedProvisioning, 'credentials'>
+  readonly secret: (name: string) => string | null
+  readonly environment: Environment
+  readonly buffers: BufferPool
+}
+
+const HUGGING_FACE = 'https://huggingface.co'
+const CIVITAI = 'https://civitai.com'
+
+/** What fetches a model. */
+export function openSource(model: PlannedModel, options: SourceOptions): OpenedSource {
+  const { provisioning, secret, environment, buffers } = options
+  if (model.source.kind === 'bucket') {
+    const { provider, bucket, path } = model.source
+    const read = (variable: string) => readCredential(provisioning, secret, variable)
+    const remote = bucketRemote(provider, read, environment)
+    return { source: bucketSource({ remote, path: `${bucket}/${path}`, environment }), url: null, credentials: [] }
+  }
+  const url = sourceUrl(model.source, environment)
+  const credentials = credentialsOf(model, url, provisioning, secret)
+  const headersFor = authorization(credentials)
+  return { source: httpSource({ url, headersFor, buffers, environment }), url, credentials }
+}
+
+function readCredential(
+  { credentials }: Pick<PlannedProvisioning, 'credentials'>,
+  secret: (name: string) => string | null,
+  variable: string,
+): string | null {
+  const name = credentials[variable]
+  return name === undefined ? null : secret(name)
+}
+
+/** The URL that a source is fetched from; `HF_ENDPOINT` names a mirror, as it does for Hugging Face's own programs. */
+export function sourceUrl(source: Exclude<ModelSource, { kind: 'bucket' }>, environment: Environment): URL {
+  if (source.kind === 'http') return new URL(source.url)
+  if (source.kind === 'civitai') {
+    return new URL(`${withoutSlash(environment.CIVITAI_ENDPOINT || CIVITAI)}/api/download/models/${source.versionId}`)
+  }
+  const { repository, revision, path } = source
+  const endpoint = withoutSlash(environment.HF_ENDPOINT || HUGGING_FACE)
+  const encodedPath = path.split('/').map(encodeURIComponent).join('/')
+  return new URL(`${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${encodedPath}`)
+}
+
+const withoutSlash = (text: string): string => text.replace(/\/+$/, '')
