@@ -65,6 +65,7 @@ export function observe(
     incarnation,
     stopped: stop !== null,
     stopping: machine.stopping,
+    bootStartedAtMs: machine.boots.at(-1)?.startedAtMs ?? 0,
     nowMs,
     kernelKilledForMemory,
   })

@@ -7,6 +7,8 @@ export interface DeathCircumstances {
   readonly incarnation: string | null
   readonly stopped: boolean
   readonly stopping: boolean
+  /** A supervisor that comes up empties the tally, but perhaps after it was read: what is older is of another boot. */
+  readonly bootStartedAtMs: number
   readonly nowMs: number
   readonly kernelKilledForMemory: () => boolean
 }
@@ -22,20 +24,23 @@ const OUT_OF_MEMORY_MS = 30_000
 export function accountDeaths(
   { service, history: before, order, outOfMemoryAtMs }: ServiceRecord,
   { allDeaths, status }: ServiceObservation,
-  { incarnation, stopped, stopping, nowMs, kernelKilledForMemory }: DeathCircumstances,
+  { incarnation, stopped, stopping, bootStartedAtMs, nowMs, kernelKilledForMemory }: DeathCircumstances,
 ): ServiceHistory {
   const fresh = freshDeaths(before, allDeaths)
   const obeyed = order !== null && order.incarnation === before.living ? order : null
   let history = before
   for (const [index, death] of fresh.entries()) {
     const isFirst = index === 0
-    history = countDeath(history, service, death, {
-      stopping,
+    const isEarlier = death.atMs < bootStartedAtMs
+    const counted = countDeath(history, service, death, {
+      stopping: stopping || isEarlier,
       ordered: isFirst && obeyed !== null ? REASON_OF_CAUSE[obeyed.cause] : null,
       stopped: stopped && index === fresh.length - 1,
       saidOutOfMemory: isFirst && outOfMemoryAtMs !== null && Math.abs(death.atMs - outOfMemoryAtMs) < OUT_OF_MEMORY_MS,
       kernelKilledForMemory,
     })
+    // The end of an earlier boot; nothing started it again.
+    history = isEarlier ? { ...counted, deaths: history.deaths } : counted
     if (isFirst && obeyed?.cause === 'startup') history = { ...history, futileStarts: history.futileStarts + 1 }
   }
   const { living } = history
