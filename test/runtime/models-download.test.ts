@@ -96,7 +96,8 @@ test('a link to a model elsewhere counts as the model', async ({ server }) => {
   const content = fileOf(1000)
   writeFileSync(`${root}/elsewhere.pth`, content)
   symlinkSync(`${root}/elsewhere.pth`, `${folderOf(root)}/a.pth`)
-  assert.is((await provision(modelPlan(root, [{ url: serve(server, 'a.pth', content) }]))).code, 0)
+  const { code, text } = await provision(modelPlan(root, [{ url: serve(server, 'a.pth', content) }]))
+  assert.is(code, 0, text)
   assert.ok(server.sentBytes() < 100)
 })
 

@@ -19,10 +19,21 @@ export function findContentProblem(path: string, name: string, sizeBytes: number
     if (text.startsWith('version https://git-lfs.github.com/')) return 'it is the pointer of git LFS, not the file'
     if (!MODEL_NAME.test(name)) return null
     if (/^(<!doctype html|<html|<head|<\?xml|<error>)/.test(text)) return 'it is a web page, not a model'
-    if (sizeBytes < 65_536 && text.startsWith('{')) return 'it is the text of an error, not a model'
+    if (text.startsWith('{') && isJson(descriptor, sizeBytes)) return 'it is the text of an error, not a model'
     return SAFETENSORS_NAME.test(name) ? findHeaderProblem(descriptor, sizeBytes) : null
   } finally {
     closeSync(descriptor)
+  }
+}
+
+/** What services answer with when something is wrong; no model is a short JSON text. */
+function isJson(descriptor: number, sizeBytes: number): boolean {
+  if (sizeBytes > 65_536) return false
+  try {
+    JSON.parse(readAt(descriptor, 0, sizeBytes).toString('utf8'))
+    return true
+  } catch {
+    return false
   }
 }
 
