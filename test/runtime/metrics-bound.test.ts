@@ -35,7 +35,7 @@ function allowedValues(plan: Plan): ReadonlyMap<string, (value: string) => boole
     ['code', (value) => /^[1-5]([0-9]{2}|xx)$/.test(value)],
     ['status', (value) => /^[1-5]xx$/.test(value)],
     ['le', (value) => /^([0-9.]+|\+Inf)$/.test(value)],
-    ...['state', 'reason', 'kind', 'type', 'target'].map(
+    ...['state', 'phase', 'reason', 'kind', 'type', 'target'].map(
       (name) => [name, (value: string) => /^[a-z0-9-]+$/.test(value)] as const,
     ),
     ...['mock', 'simulated', 'optional'].map((name) => [name, among([true, false])] as const),

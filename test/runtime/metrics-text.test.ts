@@ -146,7 +146,13 @@ for (const [what, tell, up, ready, state] of [
     0,
     'unready',
   ],
-  ['was given up', (t) => t.see('nginx', seen({ wantUp: false }, { deaths: exits(9) }), 1000), 0, 0, 'failed'],
+  [
+    'was given up',
+    (t) => t.see('nginx', seen({ wantUp: false }, { deaths: exits(9), givenUp: '' }), 1000),
+    0,
+    0,
+    'failed',
+  ],
   ['was stopped', (t) => t.see('nginx', seen({ wantUp: false }), 1000), 0, 0, 'down'],
 ] as readonly (readonly [string, (teller: ReturnType<typeof story>) => unknown, number, number, string])[]) {
   test(`a service that ${what} has up ${up}, ready ${ready} and the state ${state}`, () => {

@@ -36,7 +36,7 @@ export function metricsSections(view: SidecarView, collected: Collected): readon
   const journal = view.journal()?.counts() ?? null
   const outbox = view.outbox()
   return [
-    { from: [machine], families: () => machineFamilies(plan, version, machine) },
+    { from: [machine], families: () => machineFamilies(plan, version, machine, view.nowMs()) },
     { from: [machine], families: () => serviceFamilies(machine, view.nowMs()) },
     { from: [probes.version()], families: probes.families },
     { from: Object.values(resources ?? {}), families: () => resourceFamilies(plan, resources) },

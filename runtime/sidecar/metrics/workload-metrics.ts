@@ -31,8 +31,8 @@ export function workloadFamilies(
   })
   const isWorker = (workload: Workload) => workload.jobsProcessed !== null || workload.currentJob !== null
   return [
-    family('gauge', 'queue_running', 'Prompts that run now.', (of) => of.queueRunning),
-    family('gauge', 'queue_pending', 'Prompts that wait.', (of) => of.queuePending),
+    family('gauge', 'queue_running', 'Prompts of the service that run now.', (of) => of.queueRunning),
+    family('gauge', 'queue_pending', 'Prompts of the service that wait.', (of) => of.queuePending),
     family('counter', 'prompts_done', 'Prompts that were finished.', (of) => of.promptsDone),
     family('counter', 'jobs_processed', 'Jobs that the worker has processed.', (of) => of.jobsProcessed),
     family('gauge', 'worker_busy', 'Whether the worker has a job.', (of) =>
