@@ -6,14 +6,17 @@ import { logChanges } from './log-changes.ts'
 import { createKeeper, type MachineKeeper } from './machine-keeper.ts'
 import { probed } from './machine-state.ts'
 import type { HttpAsk } from './probes/http-ask.ts'
-import { createProber, type Prober, type ProberOptions } from './probes/prober.ts'
+import { createProber, type ProbeKind, type Prober, type ProberOptions, type WorkerSaysReady } from './probes/prober.ts'
 import type { ThisBoot } from './state/kept-state.ts'
+import type { Workload } from './workload/workload.ts'
 
 export interface MachineLoop extends Pick<MachineKeeper, 'machine' | 'follow' | 'replace' | 'carryOut'> {
   /** Looks at services now, without waiting for word of a change. */
   readonly look: (names: readonly string[]) => void
   /** A service's log says that an allocation failed: a death right after it has that reason. */
   readonly saidOutOfMemory: (service: string, atMs: number) => void
+  /** What a service is busy with; `null` where it does not run, or does not tell. */
+  readonly workload: (service: string) => Workload | null
   /** The machine is about to stop: it is not ready any more, and nothing is restarted. */
   readonly farewell: () => void
   readonly close: () => void
@@ -24,10 +27,13 @@ export interface MachineLoopOptions {
   readonly log: Log
   readonly ask: HttpAsk
   readonly boot: ThisBoot
+  readonly onProbe?: (service: string, kind: ProbeKind, durationMs: number, ok: boolean) => void
+  readonly workerSaysReady?: WorkerSaysReady
 }
 
 /** Follows the machine: reads what changes, probes what runs, opens and closes gates, orders restarts. */
-export function startMachineLoop({ plan, log, ask, boot }: MachineLoopOptions): MachineLoop {
+export function startMachineLoop(options: MachineLoopOptions): MachineLoop {
+  const { plan, log, ask, boot, onProbe, workerSaysReady } = options
   const keeper = createKeeper(plan, log, boot)
   keeper.follow(logChanges(log))
   const probers = new Map(
@@ -44,7 +50,19 @@ export function startMachineLoop({ plan, log, ask, boot }: MachineLoopOptions): 
       }
       return record.ready
     }
-    return createProber({ service, ask, report })
+    return createProber({
+      service,
+      ask,
+      report,
+      onProbe: (...probe) => onProbe?.(service.name, ...probe),
+      onOutOfMemory: () => saidOutOfMemory(service.name, Date.now()),
+      ...(workerSaysReady === undefined ? {} : { workerSaysReady }),
+    })
+  }
+
+  function saidOutOfMemory(service: string, atMs: number): void {
+    const record = keeper.machine().services.get(service)
+    if (record !== undefined) keeper.replace({ ...record, outOfMemoryAtMs: atMs })
   }
 
   const look = (names: readonly string[]) => {
@@ -77,10 +95,8 @@ export function startMachineLoop({ plan, log, ask, boot }: MachineLoopOptions): 
     replace: keeper.replace,
     carryOut: keeper.carryOut,
     look,
-    saidOutOfMemory: (service, atMs) => {
-      const record = keeper.machine().services.get(service)
-      if (record !== undefined) keeper.replace({ ...record, outOfMemoryAtMs: atMs })
-    },
+    saidOutOfMemory,
+    workload: (service) => probers.get(service)?.workload() ?? null,
     farewell: keeper.farewell,
     close: () => {
       watch.close()

@@ -75,8 +75,11 @@ async function main(): Promise<void> {
     log,
     ask: http.ask,
     boot: { id: view.bootId, startedAtMs: bootStartedAtMs(Date.now()) },
+    onProbe: (...probe) => parts.onProbe?.(...probe),
+    workerSaysReady: (...worker) => parts.workerSaysReady(...worker),
   })
   parts.machine = loop.machine
+  parts.workload = loop.workload
   parts.operations = createOperations({ plan, loop, log, journal: view.journal })
   onFarewell = loop.farewell
   if (isFarewell) loop.farewell()
@@ -102,8 +105,15 @@ async function main(): Promise<void> {
   await nextTurn()
   const { startMetrics } = await import('./metrics/collect-metrics.ts')
   const metrics = startMetrics({ view, onError: (error) => log?.warn(`cannot keep metrics whole: ${error.message}`) })
-  parts.metrics = metrics.page
+  Object.assign(parts, { metrics: metrics.page, onProbe: metrics.onProbe })
   closers.push(metrics.close)
+
+  await nextTurn()
+  const { startResourceMonitor } = await import('./resources/resource-monitor.ts')
+  const { gpuLoad } = await import('./resources/gpu-load.ts')
+  const resources = startResourceMonitor({ plan, loadOf: (gpu) => gpuLoad(plan, view.workload, gpu) })
+  parts.resources = resources.snapshot
+  closers.push(resources.close)
 }
 
 /** For programs that are not below the supervisor and cannot compute it. */

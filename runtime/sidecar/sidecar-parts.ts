@@ -2,9 +2,11 @@ import type { Plan } from '../../schema/plan.ts'
 import type { LogStore } from '../shared/logs/log-store.ts'
 import type { EventJournal, OutboxState } from './events/event-journal.ts'
 import type { HttpParts } from './http/http-parts.ts'
+import type { MachineLoopOptions } from './machine-loop.ts'
 import { initialMachine, type MachineState } from './machine-state.ts'
 import type { MetricsPage } from './metrics/metrics-page.ts'
 import type { Operations } from './operations.ts'
+import type { WorkerSaysReady } from './probes/prober.ts'
 import type { ResourceSnapshot } from './resources/resource-snapshot.ts'
 import { VERSION } from './version.ts'
 import type { SidecarView } from './view.ts'
@@ -21,6 +23,10 @@ export interface SidecarParts {
   logs: LogStore | null
   /** The page of metrics. */
   metrics: MetricsPage | null
+  /** Counts a probe. */
+  onProbe: MachineLoopOptions['onProbe'] | null
+  /** What Redis says of a worker. */
+  workerSaysReady: WorkerSaysReady
   /** Publishes the status of the machine now. */
   publishStatus: (() => void) | null
 }
@@ -41,6 +47,8 @@ export function createParts(
     outbox: () => null,
     logs: null,
     metrics: null,
+    onProbe: null,
+    workerSaysReady: () => null,
     publishStatus: null,
   }
   const view: SidecarView = {

@@ -1,6 +1,6 @@
 import type { Plan } from '../../../schema/plan.ts'
 import { type Cgroup, type CpuAccount, openCgroup } from './cgroup.ts'
-import { createDiskReader, type DiskReading } from './disks.ts'
+import { createDiskReader } from './disks.ts'
 import { openXidCounter } from './kernel-log.ts'
 import type { GpuProcess } from './parse-nvidia-smi.ts'
 import type { ResourceSnapshot } from './resource-snapshot.ts'
@@ -9,7 +9,7 @@ import { simulateNvidiaSmi } from './simulated-nvidia-smi.ts'
 import { createGpuSurveyor, type GpuSurvey } from './survey-gpus.ts'
 
 export interface ResourceMonitor {
-  /** The newest readings; `null` in the first moments. */
+  /** The newest readings; `null` until all was read once, so that nobody takes what is not known yet for good news. */
   readonly snapshot: () => ResourceSnapshot | null
   /** Reads the GPUs now, for whoever waits for freed memory. Never throws. */
   readonly surveyGpus: () => Promise<GpuSurvey>
@@ -45,27 +45,23 @@ export function startResourceMonitor(options: ResourceMonitorOptions): ResourceM
   const readDisks = createDiskReader([...new Set([root, workspace, state, logs])])
   const gpus = openGpus(options)
   const cpuMeter = createCpuMeter(cgroup)
-  let gpuSurvey: GpuSurvey = plan.gpus.length === 0 ? NO_GPUS : { ...NO_GPUS, gpuProblem: 'they are being read' }
+  let gpuSurvey: GpuSurvey | null = plan.gpus.length === 0 ? NO_GPUS : null
   let rest: Omit<ResourceSnapshot, keyof GpuSurvey> | null = null
 
   const readRest = async () => {
     const cpu = cpuMeter(performance.now())
     const memory = cgroup.memory()
-    const disks: readonly DiskReading[] = rest === null ? [] : rest.disks
-    rest = { atMs: Date.now(), cpu, memory, disks }
-    rest = { ...rest, disks: await readDisks() }
+    rest = { atMs: Date.now(), cpu, memory, disks: await readDisks() }
   }
   const readGpus = async () => {
     gpuSurvey = await gpus.survey()
+    return gpuSurvey
   }
   const stops = [repeat(readRest, intervalMs), ...(plan.gpus.length === 0 ? [] : [repeat(readGpus, gpuIntervalMs)])]
 
   return {
-    snapshot: () => (rest === null ? null : { ...rest, ...gpuSurvey }),
-    surveyGpus: async () => {
-      await readGpus()
-      return gpuSurvey
-    },
+    snapshot: () => (rest === null || gpuSurvey === null ? null : { ...rest, ...gpuSurvey }),
+    surveyGpus: readGpus,
     gpuProcesses: gpus.processes,
     close: () => {
       for (const stop of stops) stop()
@@ -86,7 +82,7 @@ function openGpus({ plan, loadOf = () => 0, nvidiaSmi, kernelLog }: ResourceMoni
 }
 
 /** Runs at once, and again a while after each end. Gives the function that stops it. */
-function repeat(work: () => Promise<void>, pauseMs: number): () => void {
+function repeat(work: () => Promise<unknown>, pauseMs: number): () => void {
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
   const round = async () => {

@@ -73,8 +73,8 @@ function answerOf(child: ChildProcess, program: string, timeoutMs: number): Prom
       resolve(output)
     }
     child.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'ENOENT' ? 'it is not installed' : error.message
-      settle({ kind: 'none', problem: `cannot run ${program}: ${why}` })
+      const problem = error.code === 'ENOENT' ? `${program} is not installed` : error.message
+      settle({ kind: 'none', problem })
     })
     // A grandchild may hold the pipes open: after its end, what has come by then is the answer.
     child.once('close', (exitCode) => settle(isTimedOut ? late() : { kind: 'text', text, exitCode }))
