@@ -21,6 +21,8 @@ export interface Generator {
   progress(withImage: boolean): unknown
   interrupt(): void
   skip(): void
+  /** What PyTorch says of the card: failed allocations so far, and the error of a context that is broken for good. */
+  cuda(): { readonly outOfMemory: number; readonly error: string | undefined }
 }
 
 /** An exception of the Python side: its class name and text are what the API shows. */
@@ -60,6 +62,8 @@ export function openGenerator(knobs: Knobs): Generator {
   let state = idle()
   let lock: Promise<unknown> = Promise.resolve()
   let count = 0
+  let outOfMemory = 0
+  let error: string | undefined
 
   async function step(): Promise<void> {
     const { stallAfterMs, stepMs } = knobs
@@ -79,6 +83,8 @@ export function openGenerator(knobs: Knobs): Generator {
     try {
       await step()
       const fault = faultOf(knobs, count)
+      if (fault?.pythonClass === 'OutOfMemoryError') outOfMemory += 1
+      else error ??= fault?.message
       if (fault) throw fault
       const images: Buffer[] = []
       for (let index = 0; index < job.iterations && !state.interrupted; index++) {
@@ -116,6 +122,7 @@ export function openGenerator(knobs: Knobs): Generator {
     skip: () => {
       state.skipped = true
     },
+    cuda: () => ({ outOfMemory, error }),
   }
 }
 

@@ -144,10 +144,12 @@ function stopRoutes({ hasUi }: Options): Route[] {
   ]
 }
 
-function memory({ options, vramBytes }: WebUi, modelLoaded: boolean): unknown {
+function memory({ options, generator, vramBytes }: WebUi, modelLoaded: boolean): unknown {
   const { rss } = process.memoryUsage()
   const ram = { free: freemem(), used: rss, total: totalmem() }
   if (options.cpu) return { ram, cuda: { error: 'unavailable' } }
+  const { outOfMemory, error } = generator.cuda()
+  if (error !== undefined) return { ram, cuda: { error } }
   const used = modelLoaded ? Math.min(MODEL_BYTES, vramBytes) : 0
   const both = { current: used, peak: used }
   return {
@@ -158,7 +160,7 @@ function memory({ options, vramBytes }: WebUi, modelLoaded: boolean): unknown {
       allocated: both,
       reserved: both,
       inactive: { current: 0, peak: 0 },
-      events: { retries: 0, oom: 0 },
+      events: { retries: 0, oom: outOfMemory },
     },
   }
 }

@@ -80,6 +80,7 @@ export function openExecutor(around: Surroundings): Executor {
       saveImages: (picture, prefix, kind) => around.saveImages(picture, prefix, kind, run.item),
       async step(value, total) {
         await step()
+        around.log.progress(value, total)
         tellState(run, id, 'running', value, total)
         tell(run, 'progress', { value, max: total, prompt_id: run.item.id, node: id })
       },
