@@ -49,7 +49,7 @@ test('a program that is not installed is a problem, and no GPU counts as missing
   const survey = await createGpuSurveyor(gpus, createNvidiaSmi('/nonexistent/nvidia-smi'), NO_XID).survey()
   assert.equal(survey, {
     gpus: [],
-    gpuProblem: 'cannot run /nonexistent/nvidia-smi: it is not installed',
+    gpuProblem: '/nonexistent/nvidia-smi is not installed',
     missingGpus: [],
   })
 })

@@ -5,7 +5,8 @@ import * as assert from 'uvu/assert'
 import { openCgroup } from '../../runtime/sidecar/resources/cgroup.ts'
 import { createDiskReader } from '../../runtime/sidecar/resources/disks.ts'
 import { openXidCounter } from '../../runtime/sidecar/resources/kernel-log.ts'
-import { startResourceMonitor } from '../../runtime/sidecar/resources/resource-monitor.ts'
+import { type ResourceMonitor, startResourceMonitor } from '../../runtime/sidecar/resources/resource-monitor.ts'
+import type { ResourceSnapshot } from '../../runtime/sidecar/resources/resource-snapshot.ts'
 import { planFixture } from '../fixtures/plan-fixture.ts'
 import { temporaryDirectory } from '../temporary-directory.ts'
 import { until } from './local-tree.ts'
@@ -156,30 +157,27 @@ test('XID errors are counted by GPU from now on, and lines of others are not', (
   assert.is(openXidCounter('/nonexistent').count('0000:3b:00'), null)
 })
 
+/** The snapshot, once it is as wanted. */
+const snapshotWhen = (monitor: ResourceMonitor, what: string, isWanted: (snapshot: ResourceSnapshot) => boolean) =>
+  until(what, 5000, () => {
+    const snapshot = monitor.snapshot()
+    return snapshot !== null && isWanted(snapshot) ? snapshot : null
+  })
+
 test('a monitor shows simulated GPUs under their load, and goes on by itself', async () => {
   const root = temporaryDirectory()
   let load = 0
-  const monitor = startResourceMonitor({
-    plan: planFixture({ root }),
-    intervalMs: 40,
-    gpuIntervalMs: 40,
-    loadOf: () => load,
-  })
-  const first = await until(
-    'the first readings',
-    5000,
-    () => monitor.snapshot()?.gpus.length === 2 && monitor.snapshot(),
-  )
+  const plan = planFixture({ root })
+  const monitor = startResourceMonitor({ plan, intervalMs: 40, gpuIntervalMs: 40, loadOf: () => load })
+  const first = await snapshotWhen(monitor, 'the first readings', ({ gpus }) => gpus.length === 2)
   assert.is(first.gpus[0]?.utilization, 0)
   assert.equal(first.missingGpus, [])
   load = 1
-  await until('the load shows', 5000, () => (monitor.snapshot()?.gpus[1]?.utilization ?? 0) > 0.8)
-  const used = await until('two readings of the CPU', 5000, () =>
-    monitor.snapshot()?.cpu.usedCores === null ? null : monitor.snapshot(),
-  )
-  assert.ok(used.cpu.usedCores! >= 0 && used.cpu.usedCores! <= used.cpu.cores)
+  await snapshotWhen(monitor, 'the load', ({ gpus }) => (gpus[1]?.utilization ?? 0) > 0.8)
+  const { cpu, disks } = await snapshotWhen(monitor, 'two readings of the CPU', (each) => each.cpu.usedCores !== null)
+  assert.ok(cpu.usedCores! >= 0 && cpu.usedCores! <= cpu.cores)
   assert.equal(
-    used.disks.map(({ path }) => path),
+    disks.map(({ path }) => path),
     [root],
   )
   monitor.close()
@@ -192,19 +190,18 @@ test('a driver that hangs holds up nothing but the GPUs', async () => {
   const plan = planFixture({ root: temporaryDirectory() })
   const real = { ...plan, gpus: plan.gpus.map((gpu) => ({ ...gpu, mock: false })) }
   let release = () => {}
+  let asked = 0
   const nvidiaSmi = () =>
     new Promise<{ kind: 'none'; problem: string }>((resolve) => {
+      asked += 1
       release = () => resolve({ kind: 'none', problem: 'it hangs' })
     })
   const monitor = startResourceMonitor({ plan: real, intervalMs: 40, gpuIntervalMs: 40, nvidiaSmi })
-  const snapshot = await until(
-    'the rest is read',
-    5000,
-    () => monitor.snapshot()?.cpu.usedCores != null && monitor.snapshot(),
-  )
-  assert.is(snapshot.gpuProblem, 'they are being read')
+  await until('nvidia-smi is asked', 5000, () => asked > 0)
+  assert.is(monitor.snapshot(), null, 'nothing is said before all was read once')
   release()
-  await until('the problem shows', 5000, () => monitor.snapshot()?.gpuProblem === 'it hangs')
+  const { atMs } = await snapshotWhen(monitor, 'the problem', ({ gpuProblem }) => gpuProblem === 'it hangs')
+  await snapshotWhen(monitor, 'the rest goes on while it hangs again', (each) => asked > 1 && each.atMs > atMs)
   monitor.close()
   release()
 })
