@@ -30,6 +30,8 @@ const common: BuildOptions = {
   write: false,
   logLevel: 'warning',
   legalComments: 'none',
+  // Its CommonJS files hold together; of these, a bundle takes what it uses.
+  alias: { yaml: './node_modules/yaml/browser/dist/index.js' },
   plugins: [jsonAsText],
 }
 

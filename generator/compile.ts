@@ -70,10 +70,10 @@ export function compile(input: CompileInput): Compilation {
     treatmentOf,
   })
   const found: Diagnostic[] = [...loaded.diagnostics, ...overrides.diagnostics]
-  const texts = hideSecrets(new Map([...loaded.texts, ...overrides.texts]), loaded.value, loaded.origins)
-  const unfinished = { artifacts: [], texts, origins: loaded.origins, provenance: () => ({}) }
+  const findTexts = () => hideSecrets(new Map([...loaded.texts, ...overrides.texts]), loaded.value, loaded.origins)
+  const unfinished = () => ({ artifacts: [], texts: findTexts(), origins: loaded.origins, provenance: () => ({}) })
   // A document with holes where a text could not be read would be blamed for what is missing.
-  if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished }
+  if (!loaded.isComplete) return { plan: null, diagnostics: sortDiagnostics(found), ...unfinished() }
   const shape = checkShape(loaded.value, loaded.origins, loaded.unresolved)
   found.push(...shape.diagnostics, ...checkValues(loaded.value, loaded.origins, loaded.unresolved))
   const semantic = new Map<string, Diagnostic>()
@@ -88,15 +88,27 @@ export function compile(input: CompileInput): Compilation {
         if (holdsFor(sketch, finding, loaded.origins)) note(finding)
       })
     }
-    return { plan: null, diagnostics: sortDiagnostics([...found, ...semantic.values()]), ...unfinished }
+    return { plan: null, diagnostics: sortDiagnostics([...found, ...semantic.values()]), ...unfinished() }
   }
   const { plan, literalSecrets, provenance } = buildPlan(settings, planOptions(input), note)
   found.push(...semantic.values())
   const diagnostics = sortDiagnostics(found)
-  if (hasError(found)) return { ...unfinished, plan, diagnostics, provenance }
+  if (hasError(found)) return { ...unfinished(), plan, diagnostics, provenance }
   const marker = input.marker ?? DEFAULT_MARKER
   const artifacts = input.target === 'compose' ? emitCompose(plan, marker) : emitTree(plan, { literalSecrets, marker })
-  return { plan, artifacts, diagnostics, texts, origins: loaded.origins, provenance }
+  let texts: Compilation['texts'] | undefined
+  return {
+    plan,
+    artifacts,
+    diagnostics,
+    // Nobody looks for secrets in the texts of a machine that there is nothing to say about.
+    get texts() {
+      texts ??= findTexts()
+      return texts
+    },
+    origins: loaded.origins,
+    provenance,
+  }
 }
 
 const NO_OVERRIDES: ReturnType<typeof environmentOverrides> = { overrides: [], diagnostics: [], texts: new Map() }

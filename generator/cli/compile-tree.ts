@@ -31,7 +31,7 @@ export function compileTree({ words, values }: TreeOptions, host: Host): Compile
   const recorded = recordEnvironment(host.environment)
   const request = { words, values, out: values.out }
   const { compilation, sources, countedGpus } = compileMachine(request, host, recorded.environment)
-  const { plan, diagnostics, texts } = compilation
+  const { plan, diagnostics } = compilation
   const isUsable = plan !== null && !hasError(diagnostics)
   // Warnings are said again at each run, and GPUs are counted again: such a tree is always compiled.
   const isRepeatable = isUsable && diagnostics.length === 0 && !countedGpus && !files.includes('-')
@@ -42,7 +42,9 @@ export function compileTree({ words, values }: TreeOptions, host: Host): Compile
     artifacts: isUsable ? [...compilation.artifacts, ...programs] : null,
     inputs: isRepeatable ? treeInputs(treeRequest, host.environment, recorded.names()) : {},
     diagnostics,
-    texts,
+    get texts() {
+      return compilation.texts
+    },
     files,
   }
 }

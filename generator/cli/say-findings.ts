@@ -9,10 +9,11 @@ export interface Findings {
 }
 
 /** Findings beside a result: talk. */
-export function sayFindings(host: Host, { diagnostics, texts }: Findings, format: DiagnosticFormat): void {
+export function sayFindings(host: Host, findings: Findings, format: DiagnosticFormat): void {
+  const { diagnostics } = findings
   if (diagnostics.length === 0) return
   const color = wantsColor(host.environment, () => process.stderr.isTTY)
-  host.say(formatDiagnostics(diagnostics, texts, { format, color }))
+  host.say(formatDiagnostics(diagnostics, findings.texts, { format, color }))
 }
 
 /** Findings as the result itself; as JSON also where there are none. */

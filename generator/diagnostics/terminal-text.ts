@@ -2,7 +2,7 @@
  * Characters that a terminal or a reader's eye would obey instead of show: controls, line separators, direction marks,
  * halves of surrogate pairs.
  */
-const UNSHOWABLE = /[\p{Cc}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\p{Surrogate}]/gu
+const UNSHOWABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/gu
 
 /** Text for a terminal: what would steer it is written out, as `\x1b` or `\u202e`. */
 export function showable(text: string): string {

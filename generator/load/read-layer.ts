@@ -196,7 +196,7 @@ function readScalar(reading: Reading, node: Scalar.Parsed): LayerNode {
   const { value } = node
   if (typeof value === 'number') return readNumber(reading, place, value, node.source)
   if (typeof value !== 'string') return scalarNode(place, typeof value === 'boolean' ? value : null)
-  if (/\p{Surrogate}/u.test(value)) {
+  if (!value.isWellFormed()) {
     reading.report(errorAt(place, 'INVALID_VALUE', 'cannot use the string: it contains half of a surrogate pair'))
     return { ...scalarNode(place, value), isRefused: true }
   }

@@ -27,7 +27,6 @@ const BUILT_IN_SERVICES = Object.keys(schemaAt(['services'])?.properties ?? {})
 export function checkShape(document: JsonObject, origins: Origins, unresolved: ReadonlySet<Pointer>): ShapeResult {
   const settings = structuredClone(document)
   retypeInterpolated(settings, origins)
-  const retyped = structuredClone(settings)
   if (validateMachine(settings)) return { settings: settings as unknown as Machine, diagnostics: [], sketch: null }
   const findings = new Map<Pointer, Diagnostic>()
   for (const error of relevantErrors(validateMachine.errors ?? [])) {
@@ -35,6 +34,9 @@ export function checkShape(document: JsonObject, origins: Origins, unresolved: R
     if (!findings.has(finding.pointer) && !unresolved.has(finding.pointer))
       findings.set(finding.pointer, finding.diagnostic)
   }
+  // The check has put defaults into the other copy.
+  const retyped = structuredClone(document)
+  retypeInterpolated(retyped, origins)
   return { settings: null, diagnostics: [...findings.values()], sketch: sketchOf(retyped, unresolved) }
 }
 

@@ -27,9 +27,16 @@ export const machineSchema: SchemaNode = schema as SchemaNode
 /** A node with its `$ref` followed; keywords beside the `$ref` win. */
 export function resolveNode(node: SchemaNode): SchemaNode {
   if (node.$ref === undefined) return node
+  const known = resolved.get(node)
+  if (known !== undefined) return known
   const target = machineSchema.$defs?.[node.$ref.replace('#/$defs/', '')]
-  return target === undefined ? node : { ...resolveNode(target), ...node }
+  const whole = target === undefined ? node : { ...resolveNode(target), ...node }
+  resolved.set(node, whole)
+  return whole
 }
+
+/** The schema does not change, and each value of a document asks for the nodes above its own. */
+const resolved = new WeakMap<SchemaNode, SchemaNode>()
 
 /** The schema of the value at a path of keys, or `null` where the format has no such place. */
 export function schemaAt(keys: readonly string[]): SchemaNode | null {

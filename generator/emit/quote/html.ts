@@ -13,5 +13,5 @@ export function htmlText(value: string): string {
 
 /** Text of a comment: one line, and `--` cannot end it. */
 export function htmlComment(text: string): string {
-  return text.replace(/[\s\p{Cc}]+/gu, ' ').replace(/-(?=-)|[<>]/g, (character) => `${character} `)
+  return text.replace(/[\s\x00-\x1f\x7f-\x9f]+/g, ' ').replace(/-(?=-)|[<>]/g, (character) => `${character} `)
 }

@@ -54,7 +54,7 @@ export function nginxName(name: string): string {
 
 /** Text of a comment: one line, whatever it was. */
 export function nginxComment(text: string): string {
-  return text.replace(/[\s\p{Cc}]+/gu, ' ')
+  return text.replace(/[\s\x00-\x1f\x7f-\x9f]+/g, ' ')
 }
 
 /** A path as the start of a regular expression; `(?<...>` and the like go behind it. */
