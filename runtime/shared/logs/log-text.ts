@@ -99,8 +99,12 @@ function createPartReader(parts: readonly LogPart[]) {
     return fd
   }
 
+  // One for all reads, which come one after the other: a search would leave gigabytes to the garbage collector.
+  let buffer = Buffer.alloc(0)
+
   const read = async (from: number, to: number): Promise<string> => {
-    const bytes = Buffer.alloc(to - from, LINE_BREAK)
+    if (buffer.length < to - from) buffer = Buffer.allocUnsafeSlow(to - from)
+    const bytes = buffer.subarray(0, to - from).fill(LINE_BREAK)
     for (const part of parts) {
       const first = Math.max(from, part.start)
       const last = Math.min(to, part.start + part.file.bytes, part.end)

@@ -30,7 +30,7 @@ export interface SourceReaderOptions {
 
 /** Most questions are about the last lines; who goes on reading reads more at a time. */
 const FIRST_BLOCK_BYTES = 16 * 1024
-const MAX_BLOCK_BYTES = 128 * 1024
+const MAX_BLOCK_BYTES = 64 * 1024
 
 /** The clock of the file system can be behind the logger's by a tick. */
 const CLOCK_SLACK_MS = 1000
