@@ -27,6 +27,12 @@ const KEPT_LINES = 20
 const running = new Set<ChildProcess>()
 let isPrepared = false
 
+/** Has a program end with this one, also where that ends by a signal. */
+export function trackChild(child: ChildProcess): void {
+  running.add(child)
+  child.on('close', () => running.delete(child))
+}
+
 /** Runs a program without a shell, to its end. Never throws; a program that is not there is a `problem`. */
 export function runCommand(command: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const [program = '', ...args] = command

@@ -4,6 +4,7 @@ import type { BufferPool } from '../download/buffer-pool.ts'
 import type { Environment } from '../download/connection.ts'
 import { httpSource } from '../download/http-source.ts'
 import type { RangeSource } from '../download/range-source.ts'
+import { createRclone, type Rclone } from '../download/rclone.ts'
 import { bucketRemote } from './bucket-remote.ts'
 import { authorization, type Credential, credentialsOf } from './credentials.ts'
 
@@ -19,6 +20,7 @@ export interface SourceOptions {
   readonly secret: (name: string) => string | null
   readonly environment: Environment
   readonly buffers: BufferPool
+  readonly rclone: Rclone
 }
 
 const HUGGING_FACE = 'https://huggingface.co'
@@ -26,12 +28,17 @@ const CIVITAI = 'https://civitai.com'
 
 /** What fetches a model. */
 export function openSource(model: PlannedModel, options: SourceOptions): OpenedSource {
-  const { provisioning, secret, environment, buffers } = options
+  const { provisioning, secret, environment, buffers, rclone } = options
   if (model.source.kind === 'bucket') {
     const { provider, bucket, path } = model.source
-    const read = (variable: string) => readCredential(provisioning, secret, variable)
-    const remote = bucketRemote(provider, read, environment)
-    return { source: bucketSource({ remote, path: `${bucket}/${path}`, environment }), url: null, credentials: [] }
+    const source = bucketSource({
+      rclone,
+      remote: remoteName(provider),
+      path: `${bucket}/${path}`,
+      buffers,
+      environment,
+    })
+    return { source, url: null, credentials: [] }
   }
   const url = sourceUrl(model.source, environment)
   const credentials = credentialsOf(model, url, provisioning, secret)
@@ -39,13 +46,20 @@ export function openSource(model: PlannedModel, options: SourceOptions): OpenedS
   return { source: httpSource({ url, headersFor, buffers, environment }), url, credentials }
 }
 
-function readCredential(
-  { credentials }: Pick<PlannedProvisioning, 'credentials'>,
-  secret: (name: string) => string | null,
-  variable: string,
-): string | null {
-  const name = credentials[variable]
-  return name === undefined ? null : secret(name)
+type Provider = Extract<ModelSource, { kind: 'bucket' }>['provider']
+
+const PROVIDERS: readonly Provider[] = ['s3', 'gs', 'az']
+
+const remoteName = (provider: Provider): string => `machine_${provider}`
+
+/** rclone with a remote for each kind of bucket. */
+export function openRclone({ provisioning, secret, environment }: Omit<SourceOptions, 'buffers' | 'rclone'>): Rclone {
+  const credential = (variable: string): string | null => {
+    const name = provisioning.credentials[variable]
+    return name === undefined ? null : secret(name)
+  }
+  const remotes = PROVIDERS.map((provider) => [remoteName(provider), bucketRemote(provider, credential, environment)])
+  return createRclone(Object.fromEntries(remotes), environment)
 }
 
 /** The URL that a source is fetched from; `HF_ENDPOINT` names a mirror, as it does for Hugging Face's own programs. */

@@ -13,7 +13,7 @@ import { adopt, combine, isInPlace, type WantedModel } from './assess-model.ts'
 import { describeFailure, nameOf } from './describe-failure.ts'
 import { fetchModel, partIdentityOf, WrongContent } from './fetch-model.ts'
 import { type ModelRecord, type ModelState, openModelState, statOf } from './model-record.ts'
-import { type OpenedSource, openSource } from './model-source.ts'
+import { type OpenedSource, openRclone, openSource } from './model-source.ts'
 
 export interface ModelResult {
   readonly model: PlannedModel
@@ -45,13 +45,14 @@ export async function provisionModels(
   const { plan, environment, report, secret } = context
   const { parallelFiles, segments, bandwidthBytesPerSecond } = plan.provisioning.downloads
   const buffers = createBufferPool(Math.floor(readBytes(bandwidthBytesPerSecond, parallelFiles * segments)))
-  const options = { provisioning: plan.provisioning, secret, environment, buffers }
+  const shared = { provisioning: plan.provisioning, secret, environment }
+  const rclone = openRclone(shared)
   const run: Run = {
     context,
     state: openModelState(plan.paths, when),
     hasher: createHasher(),
     bandwidth: createBandwidth(bandwidthBytesPerSecond),
-    open: (model) => openSource(model, options),
+    open: (model) => openSource(model, { ...shared, buffers, rclone }),
   }
   report.expect({ items: models.length, bytes: 0 })
   report.phase('checking')
@@ -60,6 +61,7 @@ export async function provisionModels(
     const inPlace = models.filter((model) => !missing.includes(model)).map((model) => settle(run, skipped(model)))
     return [...inPlace, ...(missing.length === 0 ? [] : await provisionMissing(run, missing))]
   } finally {
+    rclone.close()
     await run.hasher.close()
   }
 }
