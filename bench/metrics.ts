@@ -1,7 +1,8 @@
 /**
  * `npm run bench:metrics`: what a page of metrics costs. Targets: 3,000 requests a second on one core for 26 services,
  * while something changes ten times a second; a burst of 50,000 requests to nginx a second
- * is counted without holding anybody up for 50 ms. Ends with 1 when a target is missed.
+ * is counted without holding anybody up for 50 ms more than a process that does nothing is held up by this machine at the
+ * same time. Ends with 1 when a target is missed.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -112,10 +113,8 @@ async function benchHttp(gpuCount: number): Promise<number> {
     return (user + system) / 1e6
   }
   const agent = new Agent({ keepAlive: true, maxSockets: 8 })
-  const before = await cpuSeconds()
-  const endMs = performance.now() + HTTP_MS
   let answers = 0
-  const ask = async () => {
+  const ask = async (endMs: number) => {
     while (performance.now() < endMs) {
       const [response] = await once(get({ host: '127.0.0.1', port, path: '/metrics', agent }), 'response')
       response.resume()
@@ -123,7 +122,11 @@ async function benchHttp(gpuCount: number): Promise<number> {
       answers += 1
     }
   }
-  await Promise.all(Array.from({ length: 8 }, ask))
+  const load = (ms: number) => Promise.all(Array.from({ length: 8 }, () => ask(performance.now() + ms)))
+  await load(HTTP_MS / 2)
+  answers = 0
+  const before = await cpuSeconds()
+  await load(HTTP_MS)
   const spent = (await cpuSeconds()) - before
   agent.destroy()
   server.kill()
@@ -135,8 +138,30 @@ async function benchHttp(gpuCount: number): Promise<number> {
   return capacity
 }
 
-/** Lines come as nginx and s6-log bring them, with a rotation a second; measures how late a timer of 5 ms rings. */
-async function benchBurst(): Promise<{ worstMs: number; counted: number; written: number }> {
+/** How late a timer of 5 ms rings at the worst, until told to stop. */
+function watchLateness(): () => number {
+  let worstMs = 0
+  let dueMs = performance.now() + 5
+  const ring = () => {
+    worstMs = Math.max(worstMs, performance.now() - dueMs)
+    dueMs = performance.now() + 5
+    timer = setTimeout(ring, 5)
+  }
+  let timer = setTimeout(ring, 5)
+  return () => {
+    clearTimeout(timer)
+    return worstMs
+  }
+}
+
+/** A process that does nothing else: what the machine itself, with all that runs on it, makes of a timer. */
+function idle(): void {
+  const stop = watchLateness()
+  process.once('message', () => process.send!(stop(), () => process.exit()))
+}
+
+/** Lines come as nginx and s6-log bring them, with a rotation a second. */
+async function benchBurst(): Promise<{ worstMs: number; idleMs: number; counted: number; written: number }> {
   const root = mkdtempSync(join(tmpdir(), 'machinegen-bench-'))
   const plan: Plan = planFixture({ root })
   const directory = plan.proxy!.accessLogDirectory
@@ -145,15 +170,8 @@ async function benchBurst(): Promise<{ worstMs: number; counted: number; written
   const metrics = startMetrics({ view: busyView(plan), onError: (error) => console.error(error) })
   await pause(1500)
   const writer = fork(FILE, ['write', directory])
-  let worstMs = 0
-  let isOver = false
-  const watch = (async () => {
-    while (!isOver) {
-      const startedMs = performance.now()
-      await pause(5)
-      worstMs = Math.max(worstMs, performance.now() - startedMs - 5)
-    }
-  })()
+  const control = fork(FILE, ['idle'])
+  const stop = watchLateness()
   await once(writer, 'exit')
   const written = BURST_LINES_PER_SECOND * BURST_SECONDS
   const count = () => {
@@ -161,12 +179,13 @@ async function benchBurst(): Promise<{ worstMs: number; counted: number; written
     return Number(found.exec(metrics.page(undefined).bytes.toString())?.[1] ?? 0)
   }
   for (let waited = 0; waited < 100 && count() < written; waited += 1) await pause(100)
-  isOver = true
-  await watch
+  const worstMs = stop()
+  control.send('stop')
+  const [idleMs] = await once(control, 'message')
   const counted = count()
   await metrics.close()
   rmSync(root, { recursive: true, force: true })
-  return { worstMs, counted, written }
+  return { worstMs, idleMs, counted, written }
 }
 
 async function writeBurst(directory: string): Promise<void> {
@@ -191,11 +210,11 @@ async function main(): Promise<void> {
   const capacity = await benchHttp(8)
   benchRendering(64)
   await benchHttp(64)
-  const { worstMs, counted, written } = await benchBurst()
+  const { worstMs, idleMs, counted, written } = await benchBurst()
   console.log(
-    `burst of ${BURST_LINES_PER_SECOND} lines/s with rotations: ${counted} of ${written} counted, nobody held up longer than ${worstMs.toFixed(1)} ms`,
+    `burst of ${BURST_LINES_PER_SECOND} lines/s with rotations: ${counted} of ${written} counted, nobody held up longer than ${worstMs.toFixed(0)} ms, an idle process ${idleMs.toFixed(0)} ms`,
   )
-  const met = capacity >= HTTP_TARGET && worstMs <= STALL_TARGET_MS && counted === written
+  const met = capacity >= HTTP_TARGET && worstMs - idleMs <= STALL_TARGET_MS && counted === written
   console.log(
     `targets (${HTTP_TARGET} requests/s a core, ${STALL_TARGET_MS} ms, all counted): ${met ? 'met' : 'MISSED'}`,
   )
@@ -204,5 +223,6 @@ async function main(): Promise<void> {
 
 const [role, argument] = process.argv.slice(2)
 if (role === 'serve') serve(Number(argument))
+else if (role === 'idle') idle()
 else if (role === 'write') await writeBurst(argument!)
 else await main()

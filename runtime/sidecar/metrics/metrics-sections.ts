@@ -13,7 +13,7 @@ import { workloadFamilies } from './workload-metrics.ts'
 
 /** What was counted over time, beside what the view shows of this moment. */
 export interface Collected {
-  readonly probes: Pick<ProbeDurations, 'families' | 'version'>
+  readonly probes: ProbeDurations
   /** `null` on a machine without a proxy. */
   readonly access: { readonly totals: AccessTotals; readonly behindBytes: number; readonly version: number } | null
   readonly process: ProcessReadings
