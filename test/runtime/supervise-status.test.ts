@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeExit } from '../../runtime/shared/process-exit.ts'
@@ -79,6 +80,32 @@ for (const { title, written, up, ready = false, exit } of TABLE) {
 test('a torn, short or foreign status is no status', () => {
   for (const length of [0, 1, 34, 36, 42, 44, 4096])
     assert.is(decodeStatus(Buffer.alloc(length)), null, `${length} bytes`)
+})
+
+test('any bytes are read without an error, and mean something only in the two lengths that s6 writes', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 64 }),
+    fc.uint8Array({ minLength: 35, maxLength: 35 }),
+    fc.uint8Array({ minLength: 43, maxLength: 43 }),
+  )
+  fc.assert(
+    fc.property(bytes, (written) => {
+      const status = decodeStatus(written)
+      assert.is(status === null, written.length !== 35 && written.length !== 43)
+      if (status === null) return
+      assert.ok(Number.isFinite(status.changedAtMs) && Number.isFinite(status.readyAtMs) && status.pid >= 0)
+      assert.not(status.up && status.finishing)
+      assert.ok(!status.announcedReady || status.up)
+      describeExit(status.lastExit)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('a status cut anywhere is no status, or another whole one', () => {
+  const whole = statusBytes({ pid: 7, pgid: 7, flags: FLAGS.wantUp })
+  for (let length = 0; length < whole.length; length += 1)
+    assert.is(decodeStatus(whole.subarray(0, length)) === null, length !== 35, `${length} bytes`)
 })
 
 test('a view into a larger buffer is read from its own start', () => {
