@@ -179,6 +179,24 @@ test('a torn last line of a killed logger is a line; one that is being written i
   assert.equal(await messagesOf(store), ['older half', 'whole'])
 })
 
+test('a clock that is set back changes no order, and pages still give every line once', async () => {
+  const directory = temporaryDirectory()
+  const seconds = [10, 20, 30, 12, 13, 14, 40, 41, 5, 50]
+  const lines = seconds.map((second, n) => `@400000006b0208${second.toString(16).padStart(2, '0')}00000000 line ${n}\n`)
+  writeFileSync(`${directory}/current`, lines.join(''))
+  const store = storeOf({ app: directory })
+  const all = seconds.map((_, n) => `line ${n}`)
+  assert.equal(await messagesOf(store), all)
+  const collected: string[] = []
+  let page = await store.query({ ...EVERYTHING, lines: 3 })
+  for (;;) {
+    collected.unshift(...page.lines.map(({ message }) => message))
+    if (page.older === null) break
+    page = await store.query({ ...EVERYTHING, lines: 3, before: page.older })
+  }
+  assert.equal(collected, all)
+})
+
 test('bytes that are no UTF-8, zeros and a missing directory hurt nobody', async () => {
   const directory = `${temporaryDirectory()}/app`
   const writer = startLogWriter(directory)

@@ -65,6 +65,7 @@ const TEXT_LEVELS: readonly (readonly [string, LogLevel])[] = [
   ['Error: listen tcp 127.0.0.1:11434: bind: address already in use', 'error'],
   // workers, node, redis, TensorFlow, s6
   ['2026-01-31T12:00:00.123Z [worker] takes job 7', 'info'],
+  ['2026-01-31T12:00:00.123Z [worker] cannot reach Redis: connect ECONNREFUSED', 'error'],
   ['2026-01-31T12:00:00.123Z ERROR worker::queue: lost the hub', 'error'],
   ['[2026-01-31T12:00:00.123Z] error: job failed', 'error'],
   ['(node:12) [DEP0040] DeprecationWarning: The `punycode` module is deprecated.', 'warn'],
@@ -113,6 +114,7 @@ test("the sidecar's own lines come back as they were written", () => {
   assert.is(line.message, 'restarts')
   assert.is(line.level, 'warn')
   assert.is(line.correlationId, 'b1')
+  assert.equal(line.context, { service: 'x' }, 'the service that it speaks of')
   assert.is(line.timeMs, Date.UTC(2026, 0, 31, 12))
 })
 

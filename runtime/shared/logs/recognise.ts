@@ -29,14 +29,24 @@ const LATE_MS = 1000
  */
 export function recognise(entry: LogEntry, source: LogSource): RecognisedLine {
   const text = cleanText(decodeBytes(entry.text))
-  const structured = entry.isTrace || entry.cutBytes > 0 ? null : readStructured(text)
+  const structured = entry.isTrace || entry.cutBytes > 0 ? null : readStructured(text, source)
   return structured === null ? readText(entry, text, source) : readRecord(entry, text, structured, source)
 }
 
-function readStructured(text: string): StructuredLine | null {
+function readStructured(text: string, source: LogSource): StructuredLine | null {
   const first = text.charCodeAt(0)
   const fields = first === OPENING_BRACE ? parseJsonLine(text) : parseLogfmtLine(text)
-  return fields === null ? null : readFields(fields)
+  return fields === null ? null : readFields(withoutSource(fields, source))
+}
+
+/** What a line says of where it comes from is told by its place already. */
+function withoutSource(fields: Readonly<Record<string, unknown>>, source: LogSource): Record<string, unknown> {
+  const { service, gpu, ...others } = fields
+  return {
+    ...others,
+    ...(service === undefined || service === source.service ? {} : { service }),
+    ...(gpu === undefined || gpu === null || gpu === source.gpu ? {} : { gpu }),
+  }
 }
 
 const OPENING_BRACE = 0x7b
@@ -59,13 +69,7 @@ function readRecord(
   { timeMs, level, message, context, correlationId }: StructuredLine,
   { service, gpu }: LogSource,
 ): RecognisedLine {
-  const { service: saidService, gpu: saidGpu, ...others } = context
-  const further = {
-    ...others,
-    ...(saidService === undefined || saidService === service ? {} : { service: saidService }),
-    ...(saidGpu === undefined || saidGpu === null || saidGpu === gpu ? {} : { gpu: saidGpu }),
-    ...(isLate(entry.timeMs, timeMs) ? { time: new Date(timeMs!).toISOString() } : {}),
-  }
+  const further = isLate(entry.timeMs, timeMs) ? { ...context, time: new Date(timeMs!).toISOString() } : context
   return {
     timeMs: entry.timeMs ?? timeMs,
     level: level ?? levelOfText(message ?? '') ?? 'info',

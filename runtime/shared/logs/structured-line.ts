@@ -101,7 +101,7 @@ function tracingMessage(rest: Record<string, unknown>): string | null {
 
 function mergeContext(rest: Record<string, unknown>): Record<string, unknown> {
   const { context, ...others } = rest
-  return isObject(context) ? { ...context, ...others } : rest
+  return isObject(context) ? { ...others, ...context } : rest
 }
 
 function isObject(value: unknown): value is Fields {

@@ -70,8 +70,12 @@ const EXCEPTION = /^(?:Uncaught )?(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Fault)
 const FAULT =
   /^(?:\*\*\* Error |cannot |\S+: cannot |!!! Exception|panic: |Segmentation fault|Aborted|Killed$|Fatal |Unhandled |Uncaught |Exception in |Cannot import |\/.*Assertion .* failed)|CUDA error|CUDA out of memory|HIP error|core dumped|IMPORT FAILED|Xid \(/
 
+/** The part of a program that speaks: `[worker] cannot …`. */
+const TAG = /^(?:\[[\w. -]{1,40}\]:? )+/
+
 function fault(text: string): LogLevel | null {
-  return EXCEPTION.test(text) || FAULT.test(text) ? 'error' : null
+  const said = text.replace(TAG, '')
+  return EXCEPTION.test(said) || FAULT.test(said) ? 'error' : null
 }
 
 /** What the status of an answer says of the service that gave it. */
