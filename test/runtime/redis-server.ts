@@ -16,6 +16,23 @@ export interface RedisServer {
   readonly resume: () => void
 }
 
+/** What a test that failed has left open. */
+const leftovers = new Set<() => void>()
+
+/** Remembers what must be ended for the process to end; gives the function that ends it. */
+export function endAtLast(end: () => void): () => void {
+  const once = () => {
+    if (leftovers.delete(once)) end()
+  }
+  leftovers.add(once)
+  return once
+}
+
+/** For `test.after`: a test that failed must not keep its file from ending. */
+export function endLeftovers(): void {
+  for (const end of [...leftovers]) end()
+}
+
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) {
@@ -35,6 +52,7 @@ export async function redisServer(words: readonly string[] = ['--save', ''], pla
       stdio: 'ignore',
     })
     child = started
+    started.unref()
     running.add(started)
     started.once('exit', () => running.delete(started))
     for (let attempt = 0; attempt < 200; attempt++) {
@@ -53,6 +71,7 @@ export async function redisServer(words: readonly string[] = ['--save', ''], pla
       const victim = child
       if (victim === null) return
       const ended = new Promise((resolve) => victim.once('exit', resolve))
+      victim.ref()
       victim.kill(signal)
       await ended
       child = null
@@ -79,7 +98,7 @@ export function certificates(): string {
   const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: directory, stdio: 'ignore' })
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
   openssl('req', '-x509', ...key, '-subj', '/CN=test authority', '-keyout', 'ca.key', '-out', 'ca.pem')
-  openssl('req', ...key.slice(0, 4), '-subj', '/CN=localhost', '-keyout', 'server.key', '-out', 'server.csr')
+  openssl('req', ...key.slice(0, 5), '-subj', '/CN=localhost', '-keyout', 'server.key', '-out', 'server.csr')
   execFileSync('sh', ['-c', 'printf "subjectAltName=DNS:localhost,IP:127.0.0.1" >names'], { cwd: directory })
   const signing = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'names']
   openssl('x509', '-req', '-in', 'server.csr', ...signing, '-out', 'server.pem')

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import type { MachineEvent } from '../../runtime/shared/machine-event.ts'
 import { eventFlaw } from './event-schema.ts'
+import { endAtLast } from './redis-server.ts'
 
 /** A consumer of a machine's stream as it should be: it takes events by their number, and knows those that it has seen. */
 export interface StreamReader {
@@ -51,9 +52,9 @@ export function readStream(port: number, stream: string): StreamReader {
     events,
     flaws,
     duplicates: () => duplicates,
-    close: () => {
+    close: endAtLast(() => {
       isClosed = true
       redis.disconnect()
-    },
+    }),
   }
 }

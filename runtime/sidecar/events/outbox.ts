@@ -5,7 +5,7 @@ import type { EventJournal, OutboxState } from './event-journal.ts'
 import { isProgress } from './journal-record.ts'
 import type { OutboxCursor } from './outbox-cursor.ts'
 import type { RedisCommand, RedisConnection } from './redis-connection.ts'
-import { describeProblem, type RedisProblem, retryDelayMs } from './redis-problem.ts'
+import { describeProblem, type ProblemKind, type RedisProblem, retryDelayMs } from './redis-problem.ts'
 import type { RedisVoice, StatusCause } from './redis-voice.ts'
 import { newestSeq, resumePoint } from './resume-point.ts'
 
@@ -21,9 +21,8 @@ export interface OutboxOptions {
   readonly stream: string
   readonly voices: readonly RedisVoice[]
   readonly log: Pick<Log, 'info' | 'warn'>
-  readonly random?: () => number
-  /** Divides all pauses; for tests of long outages. */
-  readonly speed?: number
+  /** The pause after so many failures in a row. */
+  readonly delayMs?: (kind: ProblemKind, failures: number) => number
 }
 
 /** Brings the events of the journal to Redis, in order, each at least once. */
@@ -43,7 +42,7 @@ const BATCH_CHARACTERS = 2 ** 20
 const STATUS_INTERVAL_MS = 10_000
 
 export function startOutbox(options: OutboxOptions): Outbox {
-  const { journal, cursor, connect, name, secrets, voices, log, random = Math.random, speed = 1 } = options
+  const { journal, cursor, connect, name, secrets, voices, log, delayMs = randomDelayMs } = options
   const work = createBell()
   const pause = createBell()
   let acknowledged = cursor.read()
@@ -98,7 +97,7 @@ export function startOutbox(options: OutboxOptions): Outbox {
   }
 
   const sendStatus = async (open: RedisConnection): Promise<boolean> => {
-    const cause = due ?? (performance.now() - statusAtMs >= STATUS_INTERVAL_MS / speed ? 'periodic' : null)
+    const cause = due ?? (performance.now() - statusAtMs >= STATUS_INTERVAL_MS ? 'periodic' : null)
     if (cause === null) return false
     due = null
     statusAtMs = performance.now()
@@ -127,7 +126,7 @@ export function startOutbox(options: OutboxOptions): Outbox {
         const hasSent = [await sendEvents(open), await sendStatus(open)].includes(true)
         if (hasSent) continue
         onIdle()
-        await work.wait(Math.max(1, statusAtMs + STATUS_INTERVAL_MS / speed - performance.now()))
+        await work.wait(Math.max(1, statusAtMs + STATUS_INTERVAL_MS - performance.now()))
       }
       if (isLost) throw new Error('the connection was closed')
     } finally {
@@ -141,7 +140,7 @@ export function startOutbox(options: OutboxOptions): Outbox {
       await session().catch((error) => {
         if (!isClosed) fail(error)
       })
-      if (!isClosed) await pause.wait(retryDelayMs(problem?.kind ?? 'away', failuresInRow, random()) / speed)
+      if (!isClosed) await pause.wait(delayMs(problem?.kind ?? 'away', failuresInRow))
     }
   }
 
@@ -186,6 +185,8 @@ export function startOutbox(options: OutboxOptions): Outbox {
     },
   }
 }
+
+const randomDelayMs = (kind: ProblemKind, failures: number) => retryDelayMs(kind, failures, Math.random())
 
 /** The commands of as many events as go out at once. */
 function commandsOf(events: readonly MachineEvent[], voices: readonly RedisVoice[]): (readonly RedisCommand[])[] {

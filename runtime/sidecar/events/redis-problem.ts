@@ -43,7 +43,7 @@ const ADVICE: Readonly<Record<string, { readonly kind: ProblemKind; readonly mes
   NOREPLICAS: { kind: 'away', message: 'it has too few replicas' },
   MOVED: { kind: 'refused', message: 'it is a cluster, which is not supported: name a single server or Sentinels' },
   WRONGTYPE: { kind: 'refused', message: 'a key of the machine holds something else' },
-  ERR: { kind: 'refused', message: 'it refuses a command' },
+  ERR: { kind: 'away', message: 'it refuses a command' },
 }
 
 const CERTIFICATE = /CERT|certificate|self.signed|altnames|SSL|TLS|wrong version number/i
