@@ -203,6 +203,24 @@ test('a follower goes on where another one was, in whatever file that is by now'
   await second.follower.close()
 })
 
+test('a follower that is closed while it reads has read up to where it says', async () => {
+  const log = logInHand()
+  log.write('')
+  await log.follower.advance()
+  const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index}`)
+  log.write(lines.map((line) => `${line}\n`).join(''))
+  log.rotate()
+  const reading = log.follower.advance()
+  while (log.seen.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  await log.follower.close()
+  await reading
+  assert.ok(log.seen.length < lines.length, 'it had read all of it')
+  const second = logInHand({ from: log.follower.position(), directory: log.directory })
+  await second.follower.advance()
+  await second.follower.close()
+  assert.equal([...log.seen, ...second.seen], lines)
+})
+
 test('files that were rotated away unread are a gap that is told', async () => {
   const log = logInHand()
   log.write('x\n')

@@ -41,10 +41,13 @@ export function createLineFollower(options: LineFollowerOptions): LineFollower {
   let isClosed = false
   let isSkipping = false
   let behindBytes = 0
+  /** How much the present file had when there was nothing more to read in it; -1 for not known. */
+  let seenBytes = -1
 
   /** Reads one piece; says whether there may be more of it. */
   const readPiece = async (file: OpenFile): Promise<boolean> => {
     const { bytesRead } = await file.handle.read(piece, 0, PIECE_BYTES, file.offset)
+    seenBytes = file.offset + bytesRead
     if (bytesRead === 0) return false
     const { lines, consumed } = splitLines(piece.subarray(0, bytesRead))
     if (consumed > 0) {
@@ -67,11 +70,14 @@ export function createLineFollower(options: LineFollowerOptions): LineFollower {
   }
 
   const run = async (): Promise<void> => {
+    // On a machine at rest this is all that happens.
+    if (await source.isPresent(seenBytes)) return
     for (let file = await source.present(); file !== null && !isClosed; file = await source.next()) {
       await readAll(file)
       // Asked before the last look: what is written until the file is put away is still read.
       const isPutAway = await source.isPutAway()
       if (isPutAway) await readAll(file)
+      if (isClosed) return
       const { size } = await file.handle.stat()
       if (size < file.offset) file.offset = 0
       behindBytes = Math.max(0, size - file.offset)
@@ -79,6 +85,7 @@ export function createLineFollower(options: LineFollowerOptions): LineFollower {
       if (behindBytes > 0 && !isSkipping) options.onBrokenLine()
       file.offset = size
       isSkipping = false
+      seenBytes = -1
     }
   }
 
@@ -156,6 +163,12 @@ function createSource({ directory, from, onGap }: Pick<LineFollowerOptions, 'dir
       return oldest === undefined ? null : openEntry(oldest, 0)
     },
     isPutAway: async () => (await orMissing(stat(`${directory}/current`)))?.ino !== file?.inode,
+    /** The file that is read is still the present one, and has so many bytes. */
+    isPresent: async (bytes: number) => {
+      if (file === null || bytes < 0) return false
+      const present = await orMissing(stat(`${directory}/current`))
+      return present?.ino === file.inode && present.size === bytes
+    },
     /** The file that was begun after the one that was put away; `null` also while names change: it is there the next time. */
     next: async (): Promise<OpenFile | null> => {
       const entries = await listLog(directory)
