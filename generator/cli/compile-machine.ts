@@ -3,7 +3,7 @@ import type { Environment } from '../../schema/interpolation.ts'
 import { type Compilation, type CompileInput, compile } from '../compile.ts'
 import { countGpus } from './count-gpus.ts'
 import type { Host } from './host.ts'
-import { layerFiles, readLayers } from './layers.ts'
+import { layerFiles, readLayers, readLockOf } from './layers.ts'
 import { type MachineOptions, stateDirectoryOf } from './machine-options.ts'
 import { markerOf } from './marker.ts'
 
@@ -12,11 +12,14 @@ export interface MachineRequest {
   readonly values: MachineOptions
   /** The tree of a local machine, which is its state directory unless another is named. */
   readonly out?: string
+  /** What the lock file says does not count: it is to be written anew. */
+  readonly isUnlocked?: true
 }
 
 export interface CompiledMachine {
   readonly compilation: Compilation
   readonly sources: ReturnType<typeof readLayers>
+  readonly lock: ReturnType<typeof readLockOf>
   /** GPUs were counted on this host, because the machine file says `auto`. */
   readonly countedGpus: boolean
 }
@@ -27,16 +30,18 @@ export function compileMachine(
   host: Host,
   environment: Environment = host.environment,
 ): CompiledMachine {
-  const sources = readLayers(layerFiles(request.words, request.values.file))
-  return { sources, ...compileSources(sources, request, host, environment) }
+  const files = layerFiles(request.words, request.values.file)
+  const sources = readLayers(files)
+  const lock = readLockOf(files)
+  return { sources, lock, ...compileSources({ sources, lock }, request, host, environment) }
 }
 
 function compileSources(
-  sources: CompileInput['sources'],
-  { values, out }: MachineRequest,
+  { sources, lock }: Pick<CompiledMachine, 'sources' | 'lock'>,
+  { values, out, isUnlocked }: MachineRequest,
   { programDirectory }: Host,
   environment: Environment,
-): Omit<CompiledMachine, 'sources'> {
+): Omit<CompiledMachine, 'sources' | 'lock'> {
   const known = stateDirectoryOf(values, out)
   const local = (stateDirectory: string) => ({ stateDirectory, programDirectory, node: process.execPath })
   let input: CompileInput = {
@@ -49,6 +54,7 @@ function compileSources(
     ...(values.root === undefined ? {} : { containerRoot: resolve(values.root) }),
     simulate: values.simulate,
     portOffset: values['port-offset'] ?? 0,
+    lock: isUnlocked ? null : lock,
     marker: markerOf(sources, values.set),
     ...(values.target === 'local' ? { local: local(known ?? resolve(STATE_DIRECTORY)) } : {}),
   }

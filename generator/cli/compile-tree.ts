@@ -30,14 +30,14 @@ export function compileTree({ words, values }: TreeOptions, host: Host): Compile
   const files = layerFiles(words, values.file)
   const recorded = recordEnvironment(host.environment)
   const request = { words, values, out: values.out }
-  const { compilation, sources, countedGpus } = compileMachine(request, host, recorded.environment)
+  const { compilation, sources, lock, countedGpus } = compileMachine(request, host, recorded.environment)
   const { plan, diagnostics } = compilation
   const isUsable = plan !== null && !hasError(diagnostics)
   // Warnings are said again at each run, and GPUs are counted again: such a tree is always compiled.
   const isRepeatable = isUsable && diagnostics.length === 0 && !countedGpus && !files.includes('-')
   const needsPrograms = isUsable && values.target === 'container'
   const programs = needsPrograms ? programArtifacts(plan, host.programDirectory) : []
-  const treeRequest = { values, sources, programDirectory: host.programDirectory }
+  const treeRequest = { values, sources, lock, programDirectory: host.programDirectory }
   return {
     artifacts: isUsable ? [...compilation.artifacts, ...programs] : null,
     inputs: isRepeatable ? treeInputs(treeRequest, host.environment, recorded.names()) : {},

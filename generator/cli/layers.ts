@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import { MAX_INPUT_BYTES } from '../load/decode-text.ts'
 import type { MachineSource } from '../load/load-machine.ts'
 import { EXIT, failure } from './failure.ts'
@@ -24,6 +24,24 @@ export function readLayers(files: readonly string[]): readonly (MachineSource & 
   return files.map((file) =>
     file === '-' ? { file: STANDARD_INPUT, text: readStart(0) } : { file, text: readFile(file) },
   )
+}
+
+/** The lock file of these layers: `machine.lock.json` beside `machine.yaml`, the lowest; `null` for standard input. */
+export function lockFileOf([lowest]: readonly string[]): string | null {
+  return lowest === undefined || lowest === '-' ? null : `${lowest.replace(/\.(ya?ml|json)$/, '')}.lock.json`
+}
+
+/** The lock of these layers, where they have one. */
+export function readLockOf(files: readonly string[]): { readonly file: string; readonly text: string } | null {
+  const file = lockFileOf(files)
+  if (file === null) return null
+  try {
+    return { file, text: readFileSync(file, 'utf8') }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null
+    throw failure(EXIT.system, `cannot read "${file}": ${REASONS[code ?? ''] ?? message}`)
+  }
 }
 
 function readFile(file: string): Uint8Array {

@@ -16,6 +16,7 @@ const LOADERS: { readonly [Name in Exclude<VerbName, 'completion'>]: () => Promi
   schema: () => import('./verbs/schema.ts'),
   check: () => import('./verbs/check.ts'),
   up: () => import('./verbs/up.ts'),
+  lock: () => import('./verbs/lock.ts'),
 }
 
 /** Carries out a command. Gives the exit code; what cannot be done is thrown. */

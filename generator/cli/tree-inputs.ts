@@ -8,6 +8,7 @@ import { hashOf } from './marker.ts'
 export interface TreeRequest {
   readonly values: MachineOptions & { readonly out: string }
   readonly sources: readonly (MachineSource & { readonly text: Uint8Array })[]
+  readonly lock: { readonly text: string } | null
   readonly programDirectory: string
 }
 
@@ -16,7 +17,7 @@ const VARIABLES = 'variables'
 
 /** What a manifest keeps of everything that a tree was made from, as hashes: the same inputs give the same tree. */
 export function treeInputs(
-  { values, sources, programDirectory }: TreeRequest,
+  { values, sources, lock, programDirectory }: TreeRequest,
   environment: Environment,
   variables: readonly string[],
 ): Record<string, string> {
@@ -36,7 +37,7 @@ export function treeInputs(
   return {
     compiler: BUILD,
     options: hashOf([JSON.stringify(options), JSON.stringify(set)]),
-    layers: hashOf(sources.flatMap(({ file, text }) => [file, text])),
+    layers: hashOf([...sources.flatMap(({ file, text }) => [file, text]), ...(lock === null ? [] : [lock.text])]),
     [VARIABLES]: variables.join(' '),
     values: hashOf(read),
   }

@@ -3,7 +3,7 @@ import { treeIsUnchanged } from '../write/drift.ts'
 import { type FileRecord, formatMode, MANIFEST_PATH, sha256 } from '../write/manifest.ts'
 import type { Host } from './host.ts'
 import type { Invocation } from './invocation.ts'
-import { layerFiles, readLayers } from './layers.ts'
+import { layerFiles, readLayers, readLockOf } from './layers.ts'
 import { recordedVariables, treeInputs } from './tree-inputs.ts'
 
 /** A manifest as it stands in its file. */
@@ -25,7 +25,8 @@ export function countUnchangedFiles({ words, values }: Invocation<'render'>, hos
   const manifest = readManifest(values.out)
   const variables = manifest && recordedVariables(manifest.inputs)
   if (!manifest || !variables) return null
-  const request = { values, sources: readLayers(files), programDirectory: host.programDirectory }
+  const inputsOf = { sources: readLayers(files), lock: readLockOf(files) }
+  const request = { values, ...inputsOf, programDirectory: host.programDirectory }
   const inputs = treeInputs(request, host.environment, variables)
   const isSame = Object.keys(inputs).every((name) => inputs[name] === manifest.inputs[name])
   if (!isSame) return null

@@ -164,6 +164,17 @@ export const VERBS = {
     },
     examples: [{ command: 'up machine.yaml --simulate --port-offset 10000', does: 'try a machine without its GPUs' }],
   },
+  lock: {
+    help: 'Write the sizes and hashes of all models beside the machine file; asks their sources',
+    words: layers,
+    options: {
+      ...machine,
+      check: { kind: 'flag', help: 'Write nothing; exit with 1 if the sources have something else' },
+      ...findings,
+      ...quiet,
+    },
+    examples: [{ command: 'lock machine.yaml', does: 'write machine.lock.json, which renders keep to' }],
+  },
   completion: {
     help: 'Print a completion script',
     words: { name: 'shell', help: 'Default: the one of $SHELL', count: 'optional', choices: ['bash', 'zsh'] },

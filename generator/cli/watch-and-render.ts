@@ -3,7 +3,7 @@ import { watch } from 'chokidar'
 import { EXIT, failure, reportFailure } from './failure.ts'
 import type { Host } from './host.ts'
 import type { Invocation } from './invocation.ts'
-import { layerFiles } from './layers.ts'
+import { layerFiles, lockFileOf } from './layers.ts'
 
 /** Editors save in several steps, and one save can touch several layers. */
 const SETTLE_MS = 60
@@ -19,7 +19,8 @@ export async function watchAndRender(
 ): Promise<number> {
   const files = layerFiles(words, values.file)
   if (files.includes('-')) throw failure(EXIT.usage, 'cannot watch standard input')
-  const paths = new Set(files.map((file) => resolve(file)))
+  const lock = lockFileOf(files)
+  const paths = new Set([...files, ...(lock === null ? [] : [lock])].map((file) => resolve(file)))
   const directories = [...new Set([...paths].map((path) => dirname(path)))]
   const watcher = watch(directories, {
     depth: 0,

@@ -9,6 +9,8 @@ export interface LockedModel {
   readonly sha256: string
   /** The commit that a branch of Hugging Face was at. */
   readonly revision?: string
+  /** The source's word for this version: as long as it is the same, the file need not be hashed again. */
+  readonly validator?: string
 }
 
 /** The lock file of a machine: `machine.lock.json` beside `machine.yaml`. */

@@ -66,12 +66,16 @@ export function openRclone({ provisioning, secret, environment }: Omit<SourceOpt
 export function sourceUrl(source: Exclude<ModelSource, { kind: 'bucket' }>, environment: Environment): URL {
   if (source.kind === 'http') return new URL(source.url)
   if (source.kind === 'civitai') {
-    return new URL(`${withoutSlash(environment.CIVITAI_ENDPOINT || CIVITAI)}/api/download/models/${source.versionId}`)
+    return new URL(`${civitaiEndpoint(environment)}/api/download/models/${source.versionId}`)
   }
   const { repository, revision, path } = source
   const endpoint = withoutSlash(environment.HF_ENDPOINT || HUGGING_FACE)
   const encodedPath = path.split('/').map(encodeURIComponent).join('/')
   return new URL(`${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${encodedPath}`)
+}
+
+export function civitaiEndpoint(environment: Environment): string {
+  return withoutSlash(environment.CIVITAI_ENDPOINT || CIVITAI)
 }
 
 const withoutSlash = (text: string): string => text.replace(/\/+$/, '')
