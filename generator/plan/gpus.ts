@@ -46,8 +46,9 @@ export function checkGpuMemory(
   report: (finding: Finding) => void,
 ): void {
   const warned = new Set<string>()
+  const claimants = drafts.filter((draft) => draft.memory !== null)
   for (const gpu of gpus.filter((one) => !one.mock)) {
-    const claims = drafts.filter((draft) => draft.memory?.gpus.includes(gpu.index))
+    const claims = claimants.filter((draft) => draft.memory?.gpus.includes(gpu.index))
     const bytes = claims.reduce((sum, draft) => sum + (draft.memory?.bytes ?? 0), 0)
     const [first, ...others] = claims
     if (bytes <= gpu.memoryBytes || first?.memory === undefined || first.memory === null) continue

@@ -5,36 +5,45 @@ import { formatDuration } from './quantities.ts'
 /** The farewell, the loggers and PID 1's own work after the last service, measured below 0.3 s. */
 export const STOP_OVERHEAD_MS = 1000
 
+interface Chain {
+  readonly services: readonly PlannedService[]
+  readonly totalMs: number
+}
+
+const NO_CHAIN: Chain = { services: [], totalMs: 0 }
+
+const longer = (a: Chain, b: Chain): Chain => (b.totalMs > a.totalMs ? b : a)
+
+const before = (service: PlannedService, { services, totalMs }: Chain): Chain => ({
+  services: [service, ...services],
+  totalMs: service.stop.timeoutMs + totalMs,
+})
+
 /** The chain of services whose stop timeouts add up to the most: what a stop takes when every service on it hangs. */
 export function planStopBudget(services: readonly PlannedService[], stopGracePeriodMs: number): StopBudget {
   const byName = new Map(services.map((service) => [service.name, service]))
-  const longest = new Map<string, PlannedService[]>()
-  const chainFrom = (service: PlannedService): PlannedService[] => {
+  const longest = new Map<string, Chain>()
+  const chainFrom = (service: PlannedService): Chain => {
     const known = longest.get(service.name)
     if (known !== undefined) return known
     // Stands in for itself on a cycle, which is a finding of its own.
-    longest.set(service.name, [service])
-    const rest = service.stopsBefore
-      .map((name) => byName.get(name))
-      .filter((next) => next !== undefined)
-      .map(chainFrom)
-      .reduce<PlannedService[]>((best, chain) => (totalMs(chain) > totalMs(best) ? chain : best), [])
-    const chain = [service, ...rest]
+    longest.set(service.name, before(service, NO_CHAIN))
+    let rest = NO_CHAIN
+    for (const name of service.stopsBefore) {
+      const next = byName.get(name)
+      if (next !== undefined) rest = longer(rest, chainFrom(next))
+    }
+    const chain = before(service, rest)
     longest.set(service.name, chain)
     return chain
   }
-  const chain = services
-    .map(chainFrom)
-    .reduce<PlannedService[]>((best, candidate) => (totalMs(candidate) > totalMs(best) ? candidate : best), [])
+  const chain = services.map(chainFrom).reduce(longer, NO_CHAIN)
   return {
-    chain: chain.map((service) => ({ service: service.name, timeoutMs: service.stop.timeoutMs })),
-    totalMs: totalMs(chain) + STOP_OVERHEAD_MS,
+    chain: chain.services.map((service) => ({ service: service.name, timeoutMs: service.stop.timeoutMs })),
+    totalMs: chain.totalMs + STOP_OVERHEAD_MS,
     stopGracePeriodMs,
   }
 }
-
-const totalMs = (chain: readonly PlannedService[]): number =>
-  chain.reduce((sum, service) => sum + service.stop.timeoutMs, 0)
 
 /** Refuses a machine that its engine would kill in the middle of a stop. */
 export function checkStopBudget(

@@ -32,7 +32,11 @@ export function workerEnvironment(
     WORKER_ID: workerId,
     GPU_ID: String(gpu.index),
     CUDA_VISIBLE_DEVICES: gpu.device,
-    ...inPairs({ GPU_MEMORY_GB: String(gpu.memoryGB), GPU_MODEL: gpu.model, ...portsOf(context, gpu) }),
+    WORKER_GPU_MEMORY_GB: String(gpu.memoryGB),
+    GPU_MEMORY_GB: String(gpu.memoryGB),
+    WORKER_GPU_MODEL: gpu.model,
+    GPU_MODEL: gpu.model,
+    ...portsOf(context, gpu),
   })
 }
 
@@ -148,10 +152,10 @@ interface PerGpu {
 
 function portsOf(context: PlanContext, gpu: PlannedGpu): Record<string, string> {
   const { comfyui, automatic1111 } = context.settings.services
-  return {
-    ...(comfyui?.enabled ? { COMFYUI_PORT: portOf(context, comfyui, gpu) } : {}),
-    ...(automatic1111?.enabled ? { A1111_PORT: portOf(context, automatic1111, gpu) } : {}),
-  }
+  const ports: Record<string, string> = {}
+  if (comfyui?.enabled) ports.WORKER_COMFYUI_PORT = ports.COMFYUI_PORT = portOf(context, comfyui, gpu)
+  if (automatic1111?.enabled) ports.WORKER_A1111_PORT = ports.A1111_PORT = portOf(context, automatic1111, gpu)
+  return ports
 }
 
 /** The instance on the worker's own GPU; a single one serves all workers. */

@@ -74,8 +74,12 @@ function isSame(a: ProcessIdentity, b: ProcessIdentity): boolean {
 }
 
 export function ownIdentity(): ProcessIdentity {
-  return { pid: process.pid, startTick: readStat(process.pid)?.startTick ?? '0' }
+  own ??= { pid: process.pid, startTick: readStat(process.pid)?.startTick ?? '0' }
+  return own
 }
+
+/** Does not change while the process lives. */
+let own: ProcessIdentity | undefined
 
 export function formatIdentity({ pid, startTick }: ProcessIdentity): string {
   return `${pid}-${startTick}`

@@ -29,7 +29,9 @@ const splitOfService = new WeakMap<PlannedService, SplitEnvironment>()
 
 function computeSplit(plan: Plan, service: PlannedService): SplitEnvironment {
   const shared = sharedNames(plan).get(service.key) ?? NONE
-  const own = Object.entries(service.environment).filter(([name]) => !shared.has(name))
+  const own = Object.keys(service.environment)
+    .filter((name) => !shared.has(name))
+    .map((name) => [name, service.environment[name] ?? ''] as const)
   return { sharedDirectory: shared.size === 0 ? null : `${plan.paths.config}/env/${service.key}`, shared, own }
 }
 
