@@ -5,8 +5,15 @@ export interface Artifact {
   /** Permission bits, e.g. `0o644`. */
   readonly mode: number
   readonly content: string | Uint8Array
-  /** Of the content, hexadecimal, where it is known without a look at it. */
-  readonly sha256?: string
+  /** A file that has this content: who only writes it can have it copied, and need not ask for the content. */
+  readonly original?: Original
   /** The emitter that made it, for humans: `s6`, `nginx`, ... */
   readonly source: string
+}
+
+export interface Original {
+  readonly path: string
+  /** Of its content, hexadecimal. */
+  readonly sha256: string
+  readonly sizeBytes: number
 }

@@ -8,7 +8,7 @@ export const VERSION = typeof MACHINEGEN_VERSION === 'string' ? MACHINEGEN_VERSI
 /** Hash of all that makes trees what they are: the compiler, and the programs that go into them. */
 export const BUILD = typeof MACHINEGEN_BUILD === 'string' ? MACHINEGEN_BUILD : 'unbuilt'
 
-/** SHA-256 of each program that was built with this, by name: half a megabyte need not be hashed at each render. */
+/** SHA-256 of each program that was built with this, by name: a megabyte need not be read at each render. */
 export const PROGRAM_HASHES = typeof MACHINEGEN_PROGRAM_HASHES === 'object' ? MACHINEGEN_PROGRAM_HASHES : {}
 
 /** machinegen's programs that run in a machine, beside the command line. */

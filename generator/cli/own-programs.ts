@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { Plan } from '../../schema/plan.ts'
 import type { Artifact } from '../artifact.ts'
 import { artifactPath } from '../emit/artifact-path.ts'
@@ -9,16 +9,9 @@ export function programArtifacts(plan: Plan, programDirectory: string): readonly
   if (plan.target !== 'container') return []
   const directory = artifactPath(plan, plan.paths.programs)
   const used = PROGRAMS.filter((name) => name !== 'simulate' || plan.simulate)
-  const programs = used.map((name) => {
-    const sha256 = PROGRAM_HASHES[name]
-    return {
-      path: `${directory}/${name}.js`,
-      mode: 0o755,
-      content: readFileSync(`${programDirectory}/${name}.js`),
-      ...(sha256 === undefined ? {} : { sha256 }),
-      source: 'programs',
-    }
-  })
+  const programs = used.map((name) =>
+    program(`${directory}/${name}.js`, `${programDirectory}/${name}.js`, PROGRAM_HASHES[name]),
+  )
   // Node takes them for ES modules only where the nearest package.json says so.
   const manifest = {
     path: `${directory}/package.json`,
@@ -27,4 +20,19 @@ export function programArtifacts(plan: Plan, programDirectory: string): readonly
     source: 'programs',
   }
   return [...programs, manifest]
+}
+
+/** One that was built with this compiler is only copied: together they have more than a megabyte. */
+function program(path: string, file: string, sha256: string | undefined): Artifact {
+  const artifact = { path, mode: 0o755, source: 'programs' }
+  if (sha256 === undefined) return { ...artifact, content: readFileSync(file) }
+  let content: Uint8Array | undefined
+  return {
+    ...artifact,
+    original: { path: file, sha256, sizeBytes: statSync(file).size },
+    get content() {
+      content ??= readFileSync(file)
+      return content
+    },
+  }
 }

@@ -1,5 +1,14 @@
 import type { Artifact } from '../artifact.ts'
-import { type Change, type Conflict, compare, neededDirectories, type Owned, ownedBy, wantedFiles } from './compare.ts'
+import {
+  type Change,
+  type Conflict,
+  compare,
+  neededDirectories,
+  type Owned,
+  ownedBy,
+  type WantedFile,
+  wantedFiles,
+} from './compare.ts'
 import { type Disk, EMPTY_DISK, openDisk } from './disk.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
 import { takeLock } from './lock.ts'
@@ -118,18 +127,22 @@ function makePlan(
 function manifestOf(wanted: Work['wanted'], inputs: Manifest['inputs'], owned: Owned, disk: Disk): Manifest {
   const files = new Map<string, FileRecord>()
   // Most files of a tree are one of a few short texts: `longrun`, a timeout, nothing.
-  const records = new Map<string | Uint8Array, FileRecord>()
-  for (const { path, mode, content, sha256: known } of wanted) {
-    let record = records.get(content)
-    if (record?.mode !== mode) {
-      const hash = record?.sha256 ?? known ?? sha256(content)
-      record = { mode, sha256: hash, sizeBytes: record?.sizeBytes ?? Buffer.byteLength(content) }
-      records.set(content, record)
-    }
-    files.set(path, record)
-  }
+  const known = new Map<string | Uint8Array, FileRecord>()
+  for (const file of wanted) files.set(file.path, recordOf(file, known))
   const isOurs = (path: string) => owned.directories.has(path) || !disk.isDirectory(path)
   return { inputs, files, directories: neededDirectories(wanted).filter(isOurs) }
+}
+
+function recordOf(file: WantedFile, known: Map<string | Uint8Array, FileRecord>): FileRecord {
+  const { mode, original } = file
+  if (original !== undefined) return { mode, sha256: original.sha256, sizeBytes: original.sizeBytes }
+  const { content } = file
+  const like = known.get(content)
+  if (like?.mode === mode) return like
+  const { sha256: hash, sizeBytes } = like ?? { sha256: sha256(content), sizeBytes: Buffer.byteLength(content) }
+  const record = { mode, sha256: hash, sizeBytes }
+  known.set(content, record)
+  return record
 }
 
 function isDone({ state, changes, conflicts, manifest }: Plan): boolean {

@@ -1,4 +1,4 @@
-import type { Artifact } from '../artifact.ts'
+import type { Artifact, Original } from '../artifact.ts'
 import { byCodeUnits, directoryOf, isTemporary, pathProblem } from './artifact-path.ts'
 import type { Disk, FileOnDisk } from './disk.ts'
 import { type FileRecord, type Journal, type Manifest, sha256 } from './manifest.ts'
@@ -9,8 +9,7 @@ export interface WantedFile {
   readonly path: string
   readonly mode: number
   readonly content: string | Uint8Array
-  /** Of the content, where it is known without a look at it. */
-  readonly sha256?: string
+  readonly original?: Original
 }
 
 /** What earlier runs, finished or not, made. */

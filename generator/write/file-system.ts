@@ -9,6 +9,7 @@ export type FileSystem = Pick<
   typeof nodeFileSystem,
   | 'chmodSync'
   | 'closeSync'
+  | 'copyFileSync'
   | 'fchmodSync'
   | 'fchownSync'
   | 'fstatSync'
@@ -28,7 +29,7 @@ export type FileSystem = Pick<
 
 export const NODE_FILE_SYSTEM: FileSystem = nodeFileSystem
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = nodeFileSystem.constants
+const { COPYFILE_EXCL, COPYFILE_FICLONE, O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = nodeFileSystem.constants
 
 /** How a file is opened that must not exist yet. */
 export const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
@@ -69,6 +70,13 @@ export function writeAll(fs: FileSystem, descriptor: number, content: string | U
   }
   for (let written = 0; written < rest.length; )
     written += fs.writeSync(descriptor, rest, written, rest.length - written)
+}
+
+/** Makes a file of the content of another, in the kernel; it must not exist yet. */
+export function copyFile(fs: FileSystem, original: string, path: string, mode: number): void {
+  // Where the file system can, the copy takes no space until one of them changes.
+  fs.copyFileSync(original, path, COPYFILE_EXCL | COPYFILE_FICLONE)
+  fs.chmodSync(path, mode)
 }
 
 /** Root alone may give files away. Where it may not either (an owner outside its user namespace) the file becomes ours. */

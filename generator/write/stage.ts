@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path'
 import { STATE_DIRECTORY } from './artifact-path.ts'
 import { neededDirectories, type WantedFile } from './compare.ts'
 import {
+  copyFile,
   createFile,
   DIRECTORY_MODE,
   type FileSystem,
@@ -66,19 +67,19 @@ function fillStage(stage: string, wanted: readonly WantedFile[], manifest: Manif
   writeRecord(stage, MANIFEST_PATH, manifest, formatManifest(manifest), fs)
 }
 
-function stageFile(
-  fs: FileSystem,
-  path: string,
-  { mode, content }: WantedFile,
-  exactModes: Map<number, boolean>,
-): void {
+function stageFile(fs: FileSystem, path: string, file: WantedFile, exactModes: Map<number, boolean>): void {
+  const { mode, original } = file
   if (isSecretMode(mode)) {
-    createFile(fs, path, { mode, content })
+    createFile(fs, path, { mode, content: file.content })
+    return
+  }
+  if (original !== undefined) {
+    copyFile(fs, original.path, path, mode)
     return
   }
   const descriptor = fs.openSync(path, NEW_FILE, mode)
   try {
-    writeAll(fs, descriptor, content)
+    writeAll(fs, descriptor, file.content)
   } finally {
     fs.closeSync(descriptor)
   }

@@ -4,6 +4,7 @@ import { NODE_FILE_SYSTEM } from '../../generator/write/file-system.ts'
 
 const CHANGING: ReadonlySet<string> = new Set([
   'chmodSync',
+  'copyFileSync',
   'fchmodSync',
   'fchownSync',
   'mkdirSync',
@@ -46,6 +47,13 @@ export function failingAt(at: number, code: string, errno: number): Fault {
 }
 
 function writeHalf(name: string, args: unknown[]): void {
+  if (name === 'copyFileSync') {
+    const [original, path] = args as [string, string]
+    const content = NODE_FILE_SYSTEM.readFileSync(original)
+    const half = NODE_FILE_SYSTEM.openSync(path, 'wx')
+    NODE_FILE_SYSTEM.writeSync(half, content, 0, Math.floor(content.length / 2))
+    NODE_FILE_SYSTEM.closeSync(half)
+  }
   if (name !== 'writeSync') return
   const [descriptor, content, offset = 0, length] = args as [number, string | Uint8Array, number?, number?]
   const bytes = typeof content === 'string' ? Buffer.from(content) : content

@@ -1,11 +1,28 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Artifact } from '../../generator/artifact.ts'
+import { sha256 } from '../../generator/write/manifest.ts'
 import { artifact } from './written-trees.ts'
 
 export type TreeName = 'A' | 'B' | 'C'
 
+/** A file whose content comes from another one. */
+function copied(path: string): Artifact {
+  const original = resolve('package.json')
+  const content = readFileSync(original)
+  return {
+    ...artifact(path, content),
+    original: { path: original, sha256: sha256(content), sizeBytes: content.length },
+  }
+}
+
 /** Between them: files that come, go, change, stay, change their mode, and become directories and back. */
 export function smallTree(name: TreeName): Artifact[] {
-  const common = [artifact('s6/nginx/run', '#!/bin/sh\nexec nginx\n', 0o755), artifact('s6/nginx/type', 'longrun\n')]
+  const common = [
+    artifact('s6/nginx/run', '#!/bin/sh\nexec nginx\n', 0o755),
+    artifact('s6/nginx/type', 'longrun\n'),
+    copied('lib/program.js'),
+  ]
   const secret = artifact('env/secret', `TOKEN=${name}-${'s'.repeat(200)}\n`, 0o600)
   switch (name) {
     case 'A':

@@ -15,6 +15,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Artifact } from '../../generator/artifact.ts'
 import { applyTree } from '../../generator/write/apply.ts'
+import { NODE_FILE_SYSTEM } from '../../generator/write/file-system.ts'
 import { temporaryDirectory } from '../temporary-directory.ts'
 import { artifact, stateNames, treeOf, treeOn } from './written-trees.ts'
 
@@ -54,6 +55,51 @@ test('an output directory that does not exist appears whole, with its parents an
   )
   assert.equal(stateNames(out), ['manifest.json'])
   assert.equal(readdirSync(`${parent}/build`), ['rootfs'])
+})
+
+test('a file with an original is a copy of it, with its own mode, and a new tree asks nobody for its content', () => {
+  const parent = temporaryDirectory()
+  const original = { path: `${parent}/original`, sha256: 'known', sizeBytes: 7 }
+  writeFileSync(original.path, 'program', { mode: 0o600 })
+  let asked = 0
+  const program: Artifact = {
+    path: 'lib/program.js',
+    mode: 0o755,
+    source: 'test',
+    original,
+    get content() {
+      asked++
+      return readFileSync(original.path)
+    },
+  }
+  const before = process.umask(0o077)
+  try {
+    applyTree({ outputDirectory: `${parent}/new`, artifacts: [program] })
+    assert.is(asked, 0)
+    applyTree({ outputDirectory: `${parent}/old`, artifacts: [artifact('other', '')] })
+    applyTree({ outputDirectory: `${parent}/old`, artifacts: [program] })
+  } finally {
+    process.umask(before)
+  }
+  for (const out of [`${parent}/new`, `${parent}/old`]) {
+    assert.equal(treeOn(out), treeOf([artifact('lib/program.js', 'program', 0o755)]))
+    const manifest = JSON.parse(readFileSync(`${out}/.machinegen/manifest.json`, 'utf8'))
+    assert.equal(manifest.files['lib/program.js'], { mode: '0755', sha256: 'known', sizeBytes: 7 })
+  }
+})
+
+test('a text of which the system takes a part at a time arrives whole', () => {
+  const text = 'täg\u{1f600}\n'.repeat(50)
+  const out = `${temporaryDirectory()}/out`
+  const fileSystem = new Proxy(NODE_FILE_SYSTEM, {
+    get(target, name: keyof typeof NODE_FILE_SYSTEM) {
+      if (name !== 'writeSync') return target[name]
+      return (descriptor: number, content: string | Uint8Array, offset = 0) =>
+        target.writeSync(descriptor, Buffer.from(content as string), offset, Math.min(7, content.length - offset))
+    },
+  })
+  applyTree({ outputDirectory: out, artifacts: [artifact('text', text)], fileSystem })
+  assert.is(readFileSync(`${out}/text`, 'utf8'), text)
 })
 
 test('the manifest holds modes, hashes, sizes and the inputs, with sorted keys and the same bytes for any order', () => {
