@@ -12,6 +12,8 @@ export interface Plan {
   readonly paths: MachinePaths
   /** Directories that setup creates before anything starts, parents first. */
   readonly directories: readonly PlannedDirectory[]
+  /** Symbolic links that setup makes where nothing is in their place. */
+  readonly links: readonly PlannedLink[]
   /** In an order in which each comes after all that it waits for. The sidecar is the first. */
   readonly services: readonly PlannedService[]
   /** Names that address several services: `gpu0`, `comfyui`, ... */
@@ -89,6 +91,13 @@ export interface MachinePaths {
 export interface PlannedDirectory {
   readonly path: string
   readonly mode: number
+  readonly user: string | null
+}
+
+export interface PlannedLink {
+  readonly path: string
+  readonly target: string
+  /** Owner of the directories that are made for it. */
   readonly user: string | null
 }
 

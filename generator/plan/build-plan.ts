@@ -10,6 +10,7 @@ import { inStartOrder, resolveDependencies } from './dependencies.ts'
 import { planDirectories } from './directories.ts'
 import { checkGpuMemory, planGpus } from './gpus.ts'
 import { checkLiteralSecrets, checkMixedSecrets } from './literal-secrets.ts'
+import { planLinks } from './links.ts'
 import { readLock } from './lock-file.ts'
 import { checkInstanceNames, checkServiceName } from './names.ts'
 import { checkOverlay } from './overlay.ts'
@@ -84,6 +85,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     gpus: context.gpus,
     paths,
     directories: planDirectories(context, drafts),
+    links: planLinks(context, services),
     services,
     bundles: planBundles(services),
     proxy,

@@ -16,7 +16,7 @@ export function planDirectories(context: PlanContext, drafts: readonly ServiceDr
     `${paths.run}/pgid`,
     ...drafts.map((draft) => draft.service.logs.directory),
     ...(drafts.some((draft) => draft.service.type === 'comfyui')
-      ? COMFYUI_FOLDERS.map((folder) => `${paths.shared}/${folder.path}`)
+      ? [`${paths.shared}/workflows`, ...COMFYUI_FOLDERS.map((folder) => `${paths.shared}/${folder.path}`)]
       : []),
   ].map((path) => ({ path, mode: 0o755, user: null }))
   const own = drafts.flatMap((draft) =>

@@ -80,7 +80,8 @@ export function draftTasks(context: PlanContext, { models }: PlannedProvisioning
     specs.push({ name: 'models', pointer: '/models', optional: false })
   }
   if (models.some(({ when }) => when === 'background')) {
-    specs.push({ name: 'models-background', pointer: '/models', optional: true })
+    // What services wait for has the line to itself.
+    specs.push({ name: 'models-background', pointer: '/models', optional: true, dependsOn: ['models'] })
   }
   return specs.map((spec) => draftTask(context, spec))
 }

@@ -3,6 +3,7 @@ import type { Plan } from '../../schema/plan.ts'
 import { waitingDirectory } from '../shared/observe-service.ts'
 import { resolveSecrets } from '../shared/resolve-secrets.ts'
 import { createDirectories } from './directories.ts'
+import { createLinks, readStaticModelLinks } from './links.ts'
 import {
   writeProxyCredentials,
   writeSecretEnvironments,
@@ -12,10 +13,15 @@ import {
 import { clearStaleGates } from './volatile-state.ts'
 
 /**
- * Makes a machine ready to start: directories, resolved secrets, credential files of the proxy. It can be repeated at any
- * time. Gives all that went wrong, a line each, without any secret in it; the rest is done all the same.
+ * Makes a machine ready to start: directories, links, resolved secrets, credential files of the proxy. It can be repeated
+ * at any time. Gives all that went wrong, a line each, without any secret in it; the rest is done all the same. `note`
+ * hears what somebody should know although the machine starts.
  */
-export function setUpMachine(plan: Plan, environment: Environment): readonly string[] {
+export function setUpMachine(
+  plan: Plan,
+  environment: Environment,
+  note: (line: string) => void = (line) => process.stderr.write(`setup: ${line}\n`),
+): readonly string[] {
   const { paths } = plan
   const volatile = [paths.gates, waitingDirectory(paths), `${paths.run}/pgid`].map((path) => ({
     path,
@@ -28,6 +34,8 @@ export function setUpMachine(plan: Plan, environment: Environment): readonly str
   // Files of secrets could only fail for the same reasons again.
   if (failures.length > 0) return [...failures, ...problems]
   clearStaleGates(plan)
+  const models = readStaticModelLinks(paths)
+  for (const line of [...createLinks([...plan.links, ...models.links]), ...models.problems]) note(line)
   return [
     ...problems,
     ...writeSecretValues(plan, values),

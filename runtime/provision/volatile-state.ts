@@ -1,18 +1,20 @@
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import type { Plan } from '../../schema/plan.ts'
 import { serviceDirectory, waitingDirectory } from '../shared/observe-service.ts'
+import { progressDirectory } from '../shared/provision-progress.ts'
 import { isSupervised } from '../shared/service-control.ts'
 import { decodeStatus } from '../shared/supervise-status.ts'
 
 /**
- * Removes gates and waits that an earlier boot left: a `/run` that outlives a container, a machine that was killed. What
+ * Removes gates, waits and progress that an earlier boot left: a `/run` that outlives a container, a machine that was killed. What
  * belongs to a service that this supervisor has run already stays, so that setup can be repeated on a running machine.
  */
 export function clearStaleGates(plan: Pick<Plan, 'paths' | 'services'>): void {
   const known = new Map(plan.services.map((service) => [service.name, service]))
-  for (const directory of [plan.paths.gates, waitingDirectory(plan.paths)]) {
+  const directories = [plan.paths.gates, waitingDirectory(plan.paths), progressDirectory(plan.paths)]
+  for (const directory of directories.filter((path) => existsSync(path))) {
     for (const name of readdirSync(directory)) {
-      const service = known.get(name)
+      const service = known.get(name.replace(/\.json$/, ''))
       if (service === undefined || !hasRun(serviceDirectory(plan.paths, name)))
         rmSync(`${directory}/${name}`, { force: true })
     }

@@ -65,6 +65,7 @@ export function localPlan(root: string, services: readonly PlannedService[], sid
       state: `${root}/workspace/.machine`,
     },
     directories: [`${root}/workspace`, logs].map((path) => ({ path, mode: 0o755, user: null })),
+    links: [],
     services: services.map((service) => ({
       ...service,
       logs: { ...service.logs, directory: `${logs}/${service.name}` },
