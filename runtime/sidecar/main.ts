@@ -95,7 +95,9 @@ async function main(): Promise<void> {
   await nextTurn()
   const { startEvents } = await import('./events/start-events.ts')
   const events = await startEvents({ view, log, environment: process.env })
-  Object.assign(parts, { journal: events.journal, outbox: events.outbox, publishStatus: events.publishStatus })
+  parts.journal = events.journal
+  parts.outbox = events.outbox
+  parts.publishStatus = events.publishStatus
   loop.follow(events.update)
   // First of all: the last ends of services are told, and Redis hears the goodbye.
   closers.unshift(() => loop.look(plan.services.map(({ name }) => name)), events.close)
