@@ -50,6 +50,8 @@ export interface HttpMachineOptions {
   readonly streamTimes?: StreamTimes
   readonly lines?: readonly LogLine[]
   readonly waited?: WaitResult
+  /** Default: one that is free. */
+  readonly port?: number
   /** Starts without logs, metrics, journal and operations, as in the first moments of a boot. */
   readonly bare?: boolean
 }
@@ -80,7 +82,7 @@ export async function startHttpMachine(options: HttpMachineOptions = {}): Promis
   })
   const server = await startServer({
     listen: '127.0.0.1',
-    port: 0,
+    port: options.port ?? 0,
     onRequest: api.handle,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })

@@ -181,6 +181,25 @@ test('a reader that leaves in the middle of a stream lets go of it', async () =>
   assert.equal(machine.errors, [])
 })
 
+test('streams that wait behind another one let go of everything when their connection ends', async () => {
+  const { machine, followers } = await withJournal()
+  machine.parts.logs = memoryLogs([])
+  for (const path of ['/events', '/logs?follow=1']) {
+    const head = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${WITH_TOKEN.authorization}\r\n\r\n`
+    const socket = connect({ host: '127.0.0.1', port: machine.port })
+    await new Promise((resolve) => socket.once('data', resolve).write(head.repeat(40)))
+    socket.destroy()
+  }
+  await until('nobody follows the journal', 5000, () => followers() === 0)
+  await until('all places for followers are free', 5000, async () => {
+    const streams = await Promise.all(Array.from({ length: 32 }, () => open(machine, '/logs?follow=1', WITH_TOKEN)))
+    for (const { leave } of streams) leave()
+    return streams.every(({ status }) => status === 200)
+  })
+  await machine.close()
+  assert.equal(machine.errors, [])
+})
+
 test('logs are followed as events, and as text in the first machines\u2019 routes', async () => {
   const machine = await startHttpMachine()
   const logs = memoryLogs([logLine('nginx', 'old'), logLine('comfyui-gpu0', 'other')])

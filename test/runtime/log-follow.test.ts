@@ -91,7 +91,7 @@ test('a follower gets the last lines and then each new one, once, across many ro
     assert.equal(await messagesOf(store, { services: [name] }), written[name])
   }
   for (const follower of late) assert.equal(follower.messages, written.one)
-  assert.equal(heldIn(root).files, [])
+  await until('all is closed', () => heldIn(root).files.length === 0)
 })
 
 /** The end of the newest file that is not empty. */
@@ -240,10 +240,8 @@ test('a program that counts lines gets each once, also when it goes on where ano
   })
   await until('the rest came', () => seen.length >= written)
   last.close()
-  assert.equal(
-    seen,
-    seen.map((_, n) => `{"status":200,"n":${n}}`),
-  )
+  const first = seen.findIndex((text, n) => text !== `{"status":200,"n":${n}}`)
+  assert.is(first, -1, `line ${first} is ${seen[first]}`)
   assert.is(seen.length, written)
   await until('all is closed', () => heldIn(directory).files.length === 0)
 })

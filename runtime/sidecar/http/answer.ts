@@ -24,7 +24,7 @@ export interface StreamAnswer extends AnswerHead {
   readonly heartbeat: string
   /** Called once, when the stream has ended or never began. */
   readonly release: () => void
-  /** Makes the pieces; the signal says that the client has left. */
+  /** Makes the pieces; the signal says that nobody wants more of them. */
   readonly pieces: (signal: AbortSignal) => AsyncIterable<string>
 }
 

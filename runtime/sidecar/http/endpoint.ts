@@ -19,9 +19,9 @@ export interface Question {
   readonly hasToken: () => boolean
   /** The answer may take longer than a silent connection is kept. */
   readonly waitsLong: () => void
-  /** Says that the client has left. */
+  /** Says that the answer is over: sent, or its client has left. */
   readonly signal: () => AbortSignal
-  /** Called once the answer was sent, or could not be. */
+  /** Calls once the answer is over. */
   readonly afterwards: (action: () => void) => void
 }
 

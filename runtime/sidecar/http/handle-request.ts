@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Answer, json, refused, sendWhole } from './answer.ts'
+import { overSignal } from './client-leaves.ts'
 import { allowedMethods, type Endpoint, type Method, type Question, type Route } from './endpoint.ts'
 import { clientAddress, isLoopbackName, provenanceOf } from './origin.ts'
 import { announcesTooMuch, bodyTooLarge, parseFields, readBody } from './read-body.ts'
@@ -74,8 +75,8 @@ function respond(rules: RequestRules, request: IncomingMessage, response: Server
     header: (header: string) => headerOf(request, header),
     hasToken: () => rules.guard.isShown(request),
     waitsLong: () => request.socket.setTimeout(0),
-    signal: () => signalOf(response),
-    afterwards: (action: () => void) => response.once('close', action),
+    signal: () => overSignal(request, response),
+    afterwards: (action: () => void) => whenOver(overSignal(request, response), action),
   }
   if (endpoint.fields === null) {
     request.resume()
@@ -131,17 +132,14 @@ function checkAccess(rules: RequestRules, request: IncomingMessage, endpoint: En
   throw new Refusal(421, 'MISDIRECTED', message)
 }
 
+function whenOver(signal: AbortSignal, action: () => void): void {
+  if (signal.aborted) action()
+  else signal.addEventListener('abort', action, { once: true })
+}
+
 function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value.join(', ') : value
-}
-
-/** Made where it is wanted: most answers are gone before anybody could leave. */
-function signalOf(response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
-  if (response.destroyed) controller.abort()
-  else response.once('close', () => controller.abort())
-  return controller.signal
 }
 
 function send(rules: RequestRules, request: IncomingMessage, response: ServerResponse, answer: Answer): void {
@@ -151,11 +149,14 @@ function send(rules: RequestRules, request: IncomingMessage, response: ServerRes
     if (!response.destroyed) sendWhole(response, isHead, answer, extraHeaders)
     return
   }
-  const signal = signalOf(response)
-  sendStream(response, isHead, answer, { extraHeaders, signal, times: rules.streamTimes }).catch((error: unknown) => {
-    if (!signal.aborted) rules.onError(error, request)
-    response.destroy()
-  })
+  const signal = overSignal(request, response)
+  const cut = () => request.socket.destroy()
+  sendStream(response, isHead, answer, { extraHeaders, signal, cut, times: rules.streamTimes }).catch(
+    (error: unknown) => {
+      if (!signal.aborted) rules.onError(error, request)
+      cut()
+    },
+  )
 }
 
 /** What tells a browser that a page of another origin may read the answer. */

@@ -10,6 +10,15 @@ export interface StreamTimes {
 
 export const STREAM_TIMES: StreamTimes = { heartbeatMs: 15_000, stallMs: 30_000 }
 
+interface StreamWays {
+  readonly extraHeaders: readonly string[]
+  /** Says that the answer is over, or that the client has left. */
+  readonly signal: AbortSignal
+  /** Ends the connection. */
+  readonly cut: () => void
+  readonly times: StreamTimes
+}
+
 /**
  * Sends pieces as they come until there are no more or the client has left. The next piece is made only when the last one
  * is on its way: no client makes this process hold more than one. Resolves when the connection is done with it.
@@ -18,11 +27,11 @@ export async function sendStream(
   response: ServerResponse,
   isHead: boolean,
   answer: StreamAnswer,
-  { extraHeaders, signal, times }: { extraHeaders: readonly string[]; signal: AbortSignal; times: StreamTimes },
+  { extraHeaders, signal, cut, times }: StreamWays,
 ): Promise<void> {
   let heartbeat: NodeJS.Timeout | undefined
   try {
-    if (response.destroyed) return
+    if (signal.aborted) return
     // nginx buffers nothing of an answer that says so, whatever its configuration.
     writeHead(response, answer, ['content-type', answer.type, 'x-accel-buffering', 'no', ...extraHeaders])
     if (!isHead) {
@@ -31,7 +40,10 @@ export async function sendStream(
       heartbeat = setInterval(() => {
         if (answer.heartbeat !== '' && response.writableLength === 0) response.write(answer.heartbeat)
       }, times.heartbeatMs)
-      await sendPieces(response, answer.pieces(signal), signal, times.stallMs)
+      for await (const piece of answer.pieces(signal)) {
+        if (signal.aborted) return
+        if (!response.write(piece)) await untilDrained(response, signal, cut, times.stallMs)
+      }
     }
     response.end()
   } finally {
@@ -40,32 +52,17 @@ export async function sendStream(
   }
 }
 
-async function sendPieces(
-  response: ServerResponse,
-  pieces: AsyncIterable<string>,
-  signal: AbortSignal,
-  stallMs: number,
-): Promise<void> {
-  for await (const piece of pieces) {
-    if (signal.aborted) return
-    if (!response.write(piece)) await untilDrained(response, stallMs)
-  }
-}
-
-function untilDrained(response: ServerResponse, stallMs: number): Promise<void> {
+function untilDrained(response: ServerResponse, signal: AbortSignal, cut: () => void, stallMs: number): Promise<void> {
   return new Promise((resolve) => {
-    if (response.destroyed) {
-      resolve()
-      return
-    }
     const done = () => {
       clearTimeout(timer)
       response.off('drain', done)
-      response.off('close', done)
+      signal.removeEventListener('abort', done)
       resolve()
     }
-    const timer = setTimeout(() => response.destroy(), stallMs)
+    const timer = setTimeout(cut, stallMs)
     response.on('drain', done)
-    response.on('close', done)
+    signal.addEventListener('abort', done)
+    if (signal.aborted) done()
   })
 }

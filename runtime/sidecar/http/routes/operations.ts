@@ -49,10 +49,20 @@ function order(parts: HttpParts, verb: Verb, question: Question) {
 async function orderAndWait(parts: HttpParts, verb: Verb, question: Question, timeoutMs: number) {
   const services = operate(parts, verb, question.name, operatorOf(question))
   question.waitsLong()
-  const waited = await operationsOf(parts).whenReady(question.name, timeoutMs)
+  const waited = await unlessOver(question.signal(), operationsOf(parts).whenReady(question.name, timeoutMs))
   if (!waited.ok) throw refusalOfWait(waited)
   const { tookMs } = waited
   return json(200, { ...outcome(parts, verb, question.name, services), ready: true, tookMs: Math.round(tookMs) })
+}
+
+/** Nobody waits for somebody who has left: his place is free for others. */
+function unlessOver<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const over = new Promise<never>((_, reject) => {
+    const leave = () => reject(new Refusal(400, 'BAD_REQUEST', 'cannot answer: the client has left'))
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
+  })
+  return Promise.race([work, over])
 }
 
 function outcome({ view }: HttpParts, verb: Verb, service: string, services: readonly string[]): object {
