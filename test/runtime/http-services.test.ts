@@ -77,7 +77,8 @@ test('a service that waits says for what, and what that waits for', async () => 
   const why = 'comfyui-gpu0 is waiting: waits for ollama; ollama is starting: nothing listens on 127.0.0.1:20006'
   assert.equal(body.waitingFor, [{ name: 'comfyui-gpu0', state: 'waiting', why }])
   assert.equal(body.dependencies, [
-    { name: 'comfyui-gpu0', state: 'waiting', ready: false, reason: 'waits for ollama' },
+    { name: 'comfyui-gpu0', kind: 'service', healthy: false, reason: 'it is waiting: waits for ollama' },
+    { name: 'redis', kind: 'redis', healthy: false, reason: 'the machine file names no Redis' },
   ])
   await machine.close()
 })

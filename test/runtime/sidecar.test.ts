@@ -52,7 +52,7 @@ test('states, probes and gates of a boot are true', async ({ tree }) => {
 test('a service shows all that the machine knows of it', async ({ tree }) => {
   const { status, body } = await tree.ask('/services/back')
   assert.is(status, 200)
-  const { since, startedAt, launchedAt, readyAt, uptime, pid, startupMs, ...rest } = body
+  const { since, startedAt, launchedAt, readyAt, uptime, pid, startupMs, exits, startupsMs, ...rest } = body
   assert.equal(rest, {
     name: 'back',
     type: 'custom',
@@ -69,13 +69,17 @@ test('a service shows all that the machine knows of it', async ({ tree }) => {
     endpoint: `http://127.0.0.1:${portOf(tree, 'back')}`,
     waitsFor: ['front'],
     waitingFor: [],
-    dependencies: [{ name: 'front', state: 'ready', ready: true, reason: null }],
+    dependencies: [{ name: 'front', kind: 'service', healthy: true, reason: null }],
     lastExit: null,
+    lastExits: [],
+    flapping: null,
+    stoppedBy: null,
     workload: null,
     workerId: null,
   })
   for (const time of [since, startedAt, launchedAt, readyAt]) assert.is(new Date(time).toISOString(), time)
-  assert.ok([pid, startupMs, uptime].every(Number.isInteger))
+  assert.ok([pid, startupMs, uptime, exits.error].every(Number.isInteger))
+  assert.equal(startupsMs, [startupMs])
 })
 
 test('a crash loop ends in failed, with the reason', async ({ tree }) => {

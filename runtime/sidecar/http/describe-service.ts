@@ -72,25 +72,15 @@ export function describeHistory({ history, stop }: ServiceRecord) {
   }
 }
 
-/** Each service that it needs, and how it is. */
-export function describeDependencies({ service }: ServiceRecord, { services }: MachineState) {
-  return service.waitsFor.map((name) => {
-    const other = services.get(name)
-    return {
-      name,
-      state: other?.state ?? 'down',
-      ready: isSatisfied(other),
-      reason: other === undefined ? 'the machine has no such service' : other.reason,
-    }
-  })
-}
-
 /** Those that it waits for now, each with the reason at the end of the chain: it may wait for others itself. */
 export function describeWaiting(record: ServiceRecord, machine: MachineState) {
   if (record.state !== 'waiting') return []
-  return describeDependencies(record, machine)
-    .filter(({ ready }) => !ready)
-    .map(({ name, state }) => ({ name, state, why: explain(name, machine, new Set()) }))
+  return record.service.waitsFor
+    .filter((name) => !isSatisfied(machine.services.get(name)))
+    .map((name) => {
+      const state = machine.services.get(name)?.state ?? 'down'
+      return { name, state, why: explain(name, machine, new Set()) }
+    })
 }
 
 /** `comfyui-gpu0 waits for models; models is starting: 3 of 64`. */

@@ -1,12 +1,7 @@
 import type { LogLine } from '../../../shared/logs/log-store.ts'
+import { dependenciesInView } from '../../workload/dependency-health.ts'
 import { json } from '../answer.ts'
-import {
-  describeDependencies,
-  describeHistory,
-  describeService,
-  describeWaiting,
-  isoTime,
-} from '../describe-service.ts'
+import { describeHistory, describeService, describeWaiting, isoTime } from '../describe-service.ts'
 import { endpoint, type Question, type Route } from '../endpoint.ts'
 import type { HttpParts } from '../http-parts.ts'
 import { findRecord, servicesNamed } from '../names.ts'
@@ -50,7 +45,7 @@ async function oneService(parts: HttpParts, slots: LogSlots, question: Question)
   const described = {
     ...describeService(record, view.nowMs()),
     waitingFor: describeWaiting(record, machine),
-    dependencies: describeDependencies(record, machine),
+    dependencies: dependenciesInView(view, question.name),
     ...describeHistory(record),
     workload: view.workload(question.name),
   }
