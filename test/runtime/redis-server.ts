@@ -48,9 +48,9 @@ export async function redisServer(words: readonly string[] = ['--save', ''], pla
   let child: ChildProcess | null = null
   const start = async () => {
     const where = ['--bind', '127.0.0.1', '--dir', directory, plainPort ? '--port' : '--tls-port', String(port)]
-    const started = spawn('redis-server', [...where, ...(plainPort ? [] : ['--port', '0']), ...words], {
-      stdio: 'ignore',
-    })
+    // It dies with the test, also with one that was killed and could clean up nothing.
+    const bound = ['--pdeathsig', 'KILL', 'redis-server', ...where, ...(plainPort ? [] : ['--port', '0']), ...words]
+    const started = spawn('setpriv', bound, { stdio: 'ignore' })
     child = started
     started.unref()
     running.add(started)
