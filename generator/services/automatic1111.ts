@@ -3,7 +3,7 @@ import type { PlannedGpu, Probe } from '../../schema/plan.ts'
 import { bindAddress, isWildcard, reachableAddress } from '../plan/addresses.ts'
 import { instanceGpus, pinToGpu } from './gpu-instances.ts'
 import { gpuPortProvenance, healthPath, instanceMemory, simulated } from './gpu-service.ts'
-import { checkArguments, PINNING_VARIABLES, readEnvironment } from './program.ts'
+import { checkArguments, type EnvironmentOf, PINNING_VARIABLES, readEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
 
@@ -41,8 +41,8 @@ export const automatic1111: ServiceKind<'automatic1111'> = {
         : { kind: 'http', path, expect: 'status' }
     const gpus = instanceGpus(context, settings.perGpu)
     if (gpus.length === 0) return []
-    const environmentOver = readEnvironment(context, automatic1111, 'automatic1111', settings.env)
-    const alike = { probe, environmentOver, install: context.place(settings.directory) }
+    const environmentOf = readEnvironment(context, automatic1111, 'automatic1111', settings.env)
+    const alike = { probe, environmentOf, install: context.place(settings.directory) }
     return gpus.map((gpu) => draftAutomatic1111(context, settings, gpu, alike))
   },
 }
@@ -53,7 +53,7 @@ const SERVED_PATHS = ['/sdapi/v1/progress', '/sdapi/v1/options', '/sdapi/v1/sd-m
 /** What all instances share. */
 interface Alike {
   readonly probe: Probe
-  readonly environmentOver: ReturnType<typeof readEnvironment>
+  readonly environmentOf: EnvironmentOf
   readonly install: string
 }
 
@@ -63,13 +63,13 @@ function draftAutomatic1111(
   gpu: PlannedGpu,
   alike: Alike,
 ): ServiceDraft {
-  const { probe, environmentOver, install } = alike
+  const { probe, environmentOf, install } = alike
   const name = `automatic1111-gpu${gpu.index}`
   const home = `${context.paths.workspace}/a1111_gpu${gpu.index}`
   const models = `${context.paths.shared}/models`
   const listen = bindAddress(settings.listen, context.target)
   const port = settings.basePort + gpu.index * settings.portIncrement + context.portOffset
-  const environment = environmentOver({ ...pinToGpu(gpu), PYTHONUNBUFFERED: '1' })
+  const environment = environmentOf({ ...pinToGpu(gpu), PYTHONUNBUFFERED: '1' })
   const flags = [...automatic1111Flags(home, models, listen, port, gpu), ...settings.args]
   return {
     service: {

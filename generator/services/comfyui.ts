@@ -4,7 +4,7 @@ import { bindAddress, reachableAddress } from '../plan/addresses.ts'
 import { sizeBytes } from '../plan/quantities.ts'
 import { instanceGpus, pinToGpu } from './gpu-instances.ts'
 import { gpuPortProvenance, healthPath, instanceMemory, simulated } from './gpu-service.ts'
-import { checkArguments, PINNING_VARIABLES, readEnvironment } from './program.ts'
+import { checkArguments, type EnvironmentOf, PINNING_VARIABLES, readEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
 
@@ -45,8 +45,8 @@ export const comfyui: ServiceKind<'comfyui'> = {
         : { kind: 'http', path, expect: 'status' }
     const gpus = instanceGpus(context, settings.perGpu)
     if (gpus.length === 0) return []
-    const environmentOver = readEnvironment(context, comfyui, 'comfyui', settings.env)
-    const alike = { probe, environmentOver, install: context.place(settings.directory) }
+    const environmentOf = readEnvironment(context, comfyui, 'comfyui', settings.env)
+    const alike = { probe, environmentOf, install: context.place(settings.directory) }
     return gpus.map((gpu) => draftComfyui(context, settings, gpu, alike))
   },
 }
@@ -60,17 +60,17 @@ const NOT_WITH_CPU = new Set(['--gpu-only', '--highvram', '--normalvram', '--low
 /** What all instances share. */
 interface Alike {
   readonly probe: Probe
-  readonly environmentOver: ReturnType<typeof readEnvironment>
+  readonly environmentOf: EnvironmentOf
   readonly install: string
 }
 
 function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, alike: Alike): ServiceDraft {
-  const { probe, environmentOver, install } = alike
+  const { probe, environmentOf, install } = alike
   const name = `comfyui-gpu${gpu.index}`
   const home = `${context.paths.workspace}/comfyui_gpu${gpu.index}`
   const listen = bindAddress(settings.listen, context.target)
   const port = settings.basePort + gpu.index * settings.portIncrement + context.portOffset
-  const environment = environmentOver({ ...pinToGpu(gpu), PYTHONUNBUFFERED: '1' })
+  const environment = environmentOf({ ...pinToGpu(gpu), PYTHONUNBUFFERED: '1' })
   const flags = [
     ...comfyuiFlags(context, gpu, home, listen, port),
     ...settings.args.filter((argument) => !gpu.mock || !NOT_WITH_CPU.has(argument)),

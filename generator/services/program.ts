@@ -26,15 +26,21 @@ export function planEnvironment(
   return readEnvironment(context, kind, key, env)(base)
 }
 
-/** The same for a service with many instances, each with a `base` of its own: the user's part is read once. */
+/** Of one instance: `own` is what the compiler sets for it, `alike` what it sets for all instances. */
+export type EnvironmentOf = (
+  own: Readonly<Record<string, string>>,
+  alike?: Readonly<Record<string, string>>,
+) => ProgramEnvironment
+
+/** The same for a service with many instances, each with variables of its own: the user's part is read once. */
 export function readEnvironment(
   context: PlanContext,
   kind: Pick<ServiceKind, 'ownedVariables'>,
   key: string,
   env: Readonly<Record<string, string | number | boolean>>,
-): (base: Readonly<Record<string, string>>) => ProgramEnvironment {
-  const plain: Record<string, string> = {}
-  const secrets: string[] = []
+): EnvironmentOf {
+  const plain = new Map<string, string>()
+  const secrets = new Set<string>()
   const named: Record<string, string> = {}
   for (const [name, value] of Object.entries(env)) {
     const pointer = ['services', key, 'env', name].reduce(childPointer, '')
@@ -49,23 +55,37 @@ export function readEnvironment(
         hint: ownedVariableHint(name),
       })
     } else if (isReference(text) || (text !== '' && isSecretVariable(name, text))) {
-      secrets.push(name)
+      secrets.add(name)
       // No name of the machine's own secrets has a dot: a service "redis" with a variable "url" is not the job queue.
       const secret = context.secret(pointer, `${key}.${name}`, text)
       if (secret !== null) named[name] = secret
     } else {
-      plain[name] = literalText(text)
+      plain.set(name, literalText(text))
     }
   }
   const secretEnvironment = sortedByName(named)
-  return (base) => {
-    const environment: Record<string, string> = { ...base, ...plain }
-    for (const name of secrets) delete environment[name]
-    return { environment: sortedByName(environment), secretEnvironment }
+  const namesOf = namesInOrder([...plain.keys()], secrets)
+  return (own, alike = {}) => {
+    // Name by name: a worker has sixty, and to spread that many takes three times as long.
+    const environment: Record<string, string> = {}
+    for (const name of namesOf(own, alike)) environment[name] = plain.get(name) ?? own[name] ?? alike[name] ?? ''
+    return { environment, secretEnvironment }
   }
 }
 
-/** The order of the file does not show in what is made from it. */
+/** Names that are set, sorted: the order of the file does not show. Sorted once where instances have the same ones. */
+function namesInOrder(users: readonly string[], secrets: ReadonlySet<string>) {
+  let last: string | null = null
+  let names: readonly string[] = []
+  return (own: object, alike: object): readonly string[] => {
+    const compilers = [...Object.keys(own), ...Object.keys(alike)]
+    const key = compilers.join()
+    if (key !== last) names = [...new Set([...users, ...compilers])].filter((name) => !secrets.has(name)).sort()
+    last = key
+    return names
+  }
+}
+
 function sortedByName(map: Readonly<Record<string, string>>): Record<string, string> {
   const sorted: Record<string, string> = {}
   for (const name of Object.keys(map).sort()) sorted[name] = map[name] as string

@@ -2,10 +2,10 @@ import type { RedisWorker } from '../../schema/machine.ts'
 import type { PlannedGpu } from '../../schema/plan.ts'
 import { instanceGpus } from './gpu-instances.ts'
 import { simulated } from './gpu-service.ts'
-import { PINNING_VARIABLES, readEnvironment } from './program.ts'
+import { type EnvironmentOf, PINNING_VARIABLES, readEnvironment } from './program.ts'
 import type { PlanContext, ServiceDraft, ServiceKind } from './service-type.ts'
 import { planSupervision, supervisionProvenance } from './supervision.ts'
-import { WORKER_BOOT_VARIABLES, workerEnvironment } from './worker-environment.ts'
+import { WORKER_BOOT_VARIABLES, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
 /** A worker says in Redis that it is ready; one that does not counts as ready when it has run for this long. */
 const UPTIME_GRACE_MS = 2000
@@ -50,8 +50,8 @@ export function workerId(machineId: string, gpu: number): string {
 /** What all workers share. */
 interface Alike {
   readonly directory: string
-  readonly environmentOf: ReturnType<typeof workerEnvironment>
-  readonly environmentOver: ReturnType<typeof readEnvironment>
+  readonly workers: WorkerEnvironment
+  readonly environmentOf: EnvironmentOf
   readonly bootSecrets: Readonly<Record<string, string>>
   readonly jobQueueSecrets: Readonly<Record<string, string>>
 }
@@ -59,8 +59,8 @@ interface Alike {
 function planAlike(context: PlanContext, settings: RedisWorker): Alike {
   return {
     directory: context.place(settings.directory),
-    environmentOf: workerEnvironment(context, connectorsOf(context, settings)),
-    environmentOver: readEnvironment(context, redisWorker, 'redisWorker', settings.env),
+    workers: workerEnvironment(context, connectorsOf(context, settings)),
+    environmentOf: readEnvironment(context, redisWorker, 'redisWorker', settings.env),
     bootSecrets: bootVariables(context, settings),
     jobQueueSecrets: jobQueueSecrets(context),
   }
@@ -68,9 +68,9 @@ function planAlike(context: PlanContext, settings: RedisWorker): Alike {
 
 function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGpu, alike: Alike): ServiceDraft {
   const name = `redis-worker-gpu${gpu.index}`
-  const { directory } = alike
+  const { directory, workers } = alike
   const id = workerId(context.settings.machine.id, gpu.index)
-  const environment = alike.environmentOver(alike.environmentOf(gpu, id))
+  const environment = alike.environmentOf(workers.ownOf(gpu, id), workers.alike)
   return {
     service: {
       name,

@@ -2,6 +2,12 @@ import type { PlannedGpu } from '../../schema/plan.ts'
 import { bindAddress, reachableAddress } from '../plan/addresses.ts'
 import type { PlanContext } from './service-type.ts'
 
+export interface WorkerEnvironment {
+  /** What all workers of the machine have alike. */
+  readonly alike: Readonly<Record<string, string>>
+  readonly ownOf: (gpu: PlannedGpu, workerId: string) => Readonly<Record<string, string>>
+}
+
 /**
  * Environment of the worker of one GPU, without its secrets: what workers of all generations read, and what the first
  * machines wrote for them (docs/decisions/0005-worker-environment.md). Names come in pairs, `WORKER_COMFYUI_PORT` and
@@ -9,10 +15,7 @@ import type { PlanContext } from './service-type.ts'
  *
  * @param connectors Names of connectors, of all workers of the machine.
  */
-export function workerEnvironment(
-  context: PlanContext,
-  connectors: readonly string[],
-): (gpu: PlannedGpu, workerId: string) => Record<string, string> {
+export function workerEnvironment(context: PlanContext, connectors: readonly string[]): WorkerEnvironment {
   const alike = {
     MACHINE_ID: context.settings.machine.id,
     NODE_ENV: 'production',
@@ -27,8 +30,7 @@ export function workerEnvironment(
     ...inPairs(automatic1111Settings(context)),
     ...ollamaSettings(context),
   }
-  return (gpu, workerId) => ({
-    ...alike,
+  const ownOf = (gpu: PlannedGpu, workerId: string) => ({
     WORKER_ID: workerId,
     GPU_ID: String(gpu.index),
     CUDA_VISIBLE_DEVICES: gpu.device,
@@ -38,6 +40,7 @@ export function workerEnvironment(
     GPU_MODEL: gpu.model,
     ...portsOf(context, gpu),
   })
+  return { alike, ownOf }
 }
 
 /**

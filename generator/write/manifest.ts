@@ -21,7 +21,7 @@ export interface FileRecord {
 export interface Manifest {
   /** Hashes of what the tree was made from, by names of the caller's choice. */
   readonly inputs: Readonly<Record<string, string>>
-  /** By path. Records may be shared: most files are like many others. */
+  /** By path, in the order of paths. Records may be shared: most files are like many others. */
   readonly files: ReadonlyMap<string, FileRecord>
   /** Only the directories that a run made, sorted: those that may go when they become empty. */
   readonly directories: readonly string[]
@@ -65,29 +65,36 @@ export function formatJournal(journal: Journal): string {
   return format('unfinished', journal, [`"remove": ${JSON.stringify(journal.remove)}`])
 }
 
+/** Joined once: with many GPUs the text has a megabyte, which each step of nested joins would copy. */
 function format(state: string, { inputs, files, directories }: Manifest, more: readonly string[]): string {
-  const inputLines = sortedKeys(inputs).map((key) => `\n    ${JSON.stringify(key)}: ${JSON.stringify(inputs[key])}`)
+  const parts = [`{\n  "version": ${VERSION},\n  "state": "${state}",\n  "inputs": {`]
+  let between = '\n    '
+  const add = (key: string, value: string): void => {
+    parts.push(between, JSON.stringify(key), value)
+    between = ',\n    '
+  }
+  const begin = (text: string): void => {
+    parts.push(text)
+    between = '\n    '
+  }
+  for (const key of sortedKeys(inputs)) add(key, `: ${JSON.stringify(inputs[key])}`)
+  begin('},\n  "files": {')
   const texts = new Map<FileRecord, string>()
-  const textOf = (record: FileRecord): string => {
+  files.forEach((record, path) => {
     const text = texts.get(record) ?? formatRecord(record)
     texts.set(record, text)
-    return text
-  }
-  const paths = [...files.keys()].sort()
-  const fileLines = paths.map((path) => `\n    ${JSON.stringify(path)}: ${textOf(files.get(path)!)}`)
-  const members = [
-    `"version": ${VERSION}`,
-    `"state": "${state}"`,
-    `"inputs": {${inputLines}}`,
-    `"files": {${fileLines}}`,
-    `"directories": [${directories.map((path) => `\n    ${JSON.stringify(path)}`)}]`,
-    ...more,
-  ]
-  return `{\n  ${members.join(',\n  ')}\n}\n`
+    add(path, text)
+  })
+  begin('},\n  "directories": [')
+  for (const path of directories) add(path, '')
+  begin(']')
+  for (const member of more) parts.push(',\n  ', member)
+  parts.push('\n}\n')
+  return parts.join('')
 }
 
 function formatRecord({ mode, sha256, sizeBytes }: FileRecord): string {
-  return `{"mode":"${formatMode(mode)}","sha256":"${sha256}","sizeBytes":${sizeBytes}}`
+  return `: {"mode":"${formatMode(mode)}","sha256":"${sha256}","sizeBytes":${sizeBytes}}`
 }
 
 function sortedKeys(record: Readonly<Record<string, unknown>>): string[] {
@@ -183,7 +190,10 @@ function readRecord(root: string, path: string, names: readonly string[], fs: Fi
 
 /** Writes the manifest or the journal in one step. Its hashes would help to guess a secret: it is as closed as they. */
 export function writeRecord(root: string, path: string, record: Manifest, text: string, fs: FileSystem): void {
-  const isSecret = [...record.files.values()].some((file) => isSecretMode(file.mode))
+  let isSecret = false
+  record.files.forEach(({ mode }) => {
+    isSecret ||= isSecretMode(mode)
+  })
   const file = { content: text, mode: isSecret ? 0o600 : 0o644 }
   const target = `${root}/${path}`
   naming('WRITE_FAILED', target, () => replaceFile(fs, target, `${target}.tmp`, file))

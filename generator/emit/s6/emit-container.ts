@@ -17,20 +17,21 @@ const LOGGER_STOP_TIMEOUT_MS = 2000
 /** The s6-rc sources of a container with s6-overlay; in the order of their paths, as near as that comes without a sort. */
 export function emitContainerTree(plan: Plan, marker: string): Artifact[] {
   const names = ['setup-directories', 'farewell', ...plan.services.map((service) => pipelineName(service.name))]
-  const makers: (readonly [name: string, make: () => Artifact[]])[] = [
-    ...plan.services.flatMap((service) => [
-      [service.name, () => longrun(plan, service, marker)] as const,
-      [loggerName(service.name), () => logger(plan, service, marker)] as const,
-    ]),
-    ['setup-directories', () => setupDirectories(plan)],
-    ['farewell', () => farewell(plan)],
-    ...Object.entries(plan.bundles).map(
-      ([name, members]) => [name, () => bundle(`${SOURCES}/${name}`, members)] as const,
-    ),
-  ]
   // With the slash that follows in a path: `a-log/` comes before `a/`.
-  const sorted = makers.map(([name, make]) => [`${name}/`, make] as const).sort(([a], [b]) => (a < b ? -1 : 1))
-  return [...sorted.flatMap(([, make]) => make()), ...userBundle(plan, names)]
+  const directories = [
+    ...plan.services.flatMap((service) => [
+      { path: `${service.name}/`, make: () => longrun(plan, service, marker) },
+      { path: `${loggerName(service.name)}/`, make: () => logger(plan, service, marker) },
+    ]),
+    { path: 'setup-directories/', make: () => setupDirectories(plan) },
+    { path: 'farewell/', make: () => farewell(plan) },
+    ...Object.entries(plan.bundles).map(([name, members]) => ({
+      path: `${name}/`,
+      make: () => bundle(`${SOURCES}/${name}`, members),
+    })),
+  ]
+  directories.sort((a, b) => (a.path < b.path ? -1 : 1))
+  return [...directories.flatMap(({ make }) => make()), ...userBundle(plan, names)]
 }
 
 const pipelineName = (service: string): string => `${service}-pipeline`
@@ -44,7 +45,9 @@ const line = (path: string, value: string | number): Artifact => file(path, `${v
 
 /** s6-rc reads the names of the files; git and container layers do not keep empty directories, so these are files. */
 const names = (directory: string, members: readonly string[]): Artifact[] =>
-  [...members].sort().map((member) => file(`${directory}/${member}`, ''))
+  inOrder(members).map((member) => file(`${directory}/${member}`, ''))
+
+const inOrder = (names: readonly string[]): readonly string[] => (names.length < 2 ? names : [...names].sort())
 
 function longrun(plan: Plan, service: PlannedService, marker: string): Artifact[] {
   const directory = `${SOURCES}/${service.name}`

@@ -44,6 +44,12 @@ function rangeText(start: number, end: number): string[] {
 /** The supervisor keeps this many deaths at the most (s6-supervise, max-death-tally). */
 const DEATH_TALLY_LIMIT = 4096
 
+/** Made in one piece: a line end that is added later would cost a copy of the whole. */
+const textOf = (lines: string[]): string => {
+  lines.push('')
+  return lines.join('\n')
+}
+
 /** What both targets give a service, by name: its scripts, its environment and the supervisor's settings. */
 export function serviceFiles(plan: Plan, service: PlannedService, marker: string): ServiceFile[] {
   return [
@@ -91,7 +97,7 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
     ...(service.readiness === null ? [] : [`echo >&${service.readiness.fd}`, `exec ${service.readiness.fd}>&-`]),
     `exec ${execChain(plan, service)}`,
   ]
-  return `${lines.join('\n')}\n`
+  return textOf(lines)
 }
 
 /** What `begin` is told of a stop signal that would else count as a death: its name and exit code. */
@@ -139,7 +145,7 @@ function finishScript(plan: Plan, service: PlannedService, marker: string): stri
       : []),
     ...(service.restart === null ? ['exit 0'] : giveUp(service, service.restart)),
   ]
-  return `${lines.join('\n')}\n`
+  return textOf(lines)
 }
 
 /** Exits 125, which makes the supervisor leave the service down, once the budget is spent. */
@@ -172,5 +178,5 @@ export function loggerScript(plan: Plan, service: PlannedService, marker: string
     `echo ${shellWord(`cannot keep the log of ${service.name}: "${service.logs.directory}" cannot be written`)} >&2`,
     `exec s6-log -- 1`,
   ]
-  return `${lines.join('\n')}\n`
+  return textOf(lines)
 }
