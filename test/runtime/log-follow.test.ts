@@ -5,16 +5,23 @@ import { followLogDirectory } from '../../runtime/shared/logs/follow-directory.t
 import type { LogFilter, LogStore } from '../../runtime/shared/logs/log-store.ts'
 import type { LogPosition } from '../../runtime/shared/logs/log-tail.ts'
 import { temporaryDirectory } from '../temporary-directory.ts'
-import { EVERYTHING, messagesOf, startLogWriter, storeOf } from './log-writer.ts'
+import { EVERYTHING, messagesOf, restartLogWriter, startLogWriter, storeOf } from './log-writer.ts'
+
+const ends: AbortController[] = []
+
+// A test that failed leaves no follower that would keep the process alive.
+test.after.each(() => {
+  for (const end of ends.splice(0)) end.abort()
+})
 
 /** A follower that keeps what it gets. */
-function follow(store: LogStore, filter: Partial<LogFilter> = {}, pauseMs = 0) {
+function follow(store: LogStore, filter: Partial<LogFilter> = {}) {
   const end = new AbortController()
+  ends.push(end)
   const messages: string[] = []
   const done = (async () => {
     for await (const { message } of store.follow({ ...EVERYTHING, ...filter }, end.signal)) {
       messages.push(message)
-      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   })()
   return {
@@ -70,7 +77,7 @@ test('a follower gets the last lines and then each new one, once, across many ro
           // What the killed logger had not read yet is lost with its pipe, so it is let finish first.
           await until('the logger has written', () => lastText(`${root}/${name}`).includes(lines.at(-1)!))
           await writer.kill()
-          writer = startLogWriter(`${root}/${name}`)
+          writer = await restartLogWriter(`${root}/${name}`)
         }
         if (index === 0 && batch % 20 === 10) late.push(follow(store, { services: ['one'] }))
         if (batch % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 15))

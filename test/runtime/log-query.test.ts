@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { linkSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -195,6 +195,29 @@ test('a clock that is set back changes no order, and pages still give every line
     page = await store.query({ ...EVERYTHING, lines: 3, before: page.older })
   }
   assert.equal(collected, all)
+})
+
+test('files that have two names, or the one between two rotations, are read once', async () => {
+  const directory = temporaryDirectory()
+  const write = (name: string, text: string) =>
+    writeFileSync(`${directory}/${name}`, `@400000006b02080100000000 ${text}\n`)
+  write('@400000006b02080200000000.s', 'one')
+  write('@400000006b02080300000000.s', 'two')
+  linkSync(`${directory}/@400000006b02080300000000.s`, `${directory}/previous`)
+  write('current', 'three')
+  const store = storeOf({ app: directory })
+  assert.equal(await messagesOf(store), ['one', 'two', 'three'])
+  linkSync(`${directory}/@400000006b02080300000000.s`, `${directory}/@400000006b02080400000000.u`)
+  assert.equal(await messagesOf(store), ['one', 'two', 'three'])
+  rmSync(`${directory}/previous`)
+  renameSync(`${directory}/current`, `${directory}/previous`)
+  assert.equal(await messagesOf(store), ['one', 'two', 'three'])
+  write('current', 'four')
+  assert.equal(await messagesOf(store), ['one', 'two', 'three', 'four'])
+  // As it starts after it was killed.
+  renameSync(`${directory}/previous`, `${directory}/@400000006b02080500000000.u`)
+  linkSync(`${directory}/current`, `${directory}/@400000006b02080600000000.u`)
+  assert.equal(await messagesOf(store), ['one', 'two', 'three', 'four'])
 })
 
 test('bytes that are no UTF-8, zeros and a missing directory hurt nobody', async () => {

@@ -10,6 +10,7 @@ export interface LogWriter {
   /** Ends it as a stop does: what it has got is written first. */
   readonly end: () => Promise<void>
   readonly kill: () => Promise<void>
+  readonly ended: Promise<void>
 }
 
 export interface WriterOptions {
@@ -38,6 +39,22 @@ export function startLogWriter(
       child.kill('SIGKILL')
       return ended
     },
+    ended,
+  }
+}
+
+/**
+ * The one that follows a killed one, as a supervisor starts it: s6-log ends at once where it finds both a file that was
+ * being rotated and a new one, after it has given the first its name.
+ */
+export async function restartLogWriter(directory: string, options: WriterOptions = {}): Promise<LogWriter> {
+  for (;;) {
+    const writer = startLogWriter(directory, options)
+    const hasEnded = await Promise.race([
+      writer.ended.then(() => true),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 150)),
+    ])
+    if (!hasEnded) return writer
   }
 }
 

@@ -14,8 +14,9 @@ export interface FollowDirectoryOptions {
 }
 
 export interface FollowedDirectory {
-  /** Behind the lines that were given out, as far as files go; `null` before the first file. */
+  /** Behind the last line that was given out; `null` before the first file. */
   readonly position: () => LogPosition | null
+  /** No line is given out any more. */
   readonly close: () => void
 }
 
@@ -28,17 +29,21 @@ export const SLEEP_MS = 1000
  */
 export function followLogDirectory(directory: string, options: FollowDirectoryOptions): FollowedDirectory {
   let tail: LogTail | null = null
+  let position: LogPosition | null = null
   let isClosed = false
   const wake = createWake([directory])
   const joiner = createLineJoiner()
 
   const readAll = async () => {
     tail ??= await openTail(directory, options.from)
+    position ??= tail.position(0)
     for (;;) {
       const text = isClosed ? '' : await tail.read()
-      if (text === '') return
+      if (text === '' || isClosed) return
       const lines = joiner.push(text)
-      if (lines.length > 0) await options.onLines(lines)
+      if (lines.length === 0) continue
+      position = tail.position(joiner.unusedBytes())
+      await options.onLines(lines)
     }
   }
   const run = async () => {
@@ -54,7 +59,7 @@ export function followLogDirectory(directory: string, options: FollowDirectoryOp
   }
   void run()
   return {
-    position: () => tail?.position() ?? null,
+    position: () => position,
     close: () => {
       isClosed = true
       wake.close()

@@ -21,6 +21,8 @@ export interface LineJoiner {
   /** Takes it that a line cut in pieces has no more of them; half a piece still waits for its rest. */
   readonly settle: () => PrintedLine[]
   readonly isEmpty: () => boolean
+  /** Bytes of the text that are in no completed line yet. */
+  readonly unusedBytes: () => number
 }
 
 /** Makes lines of text that comes in any portions: takes stamps off, and joins what s6-log cut in pieces. */
@@ -28,6 +30,7 @@ export function createLineJoiner(): LineJoiner {
   let rest = ''
   let restCutBytes = 0
   let open: PrintedLine | null = null
+  let unusedBytes = 0
 
   const take = (line: string, cutBytes: number): PrintedLine | null => {
     // Blocks that a crash of the machine left unwritten read as zeros.
@@ -43,13 +46,17 @@ export function createLineJoiner(): LineJoiner {
 
   const push = (text: string): PrintedLine[] => {
     const lines: PrintedLine[] = []
+    unusedBytes += text.length
     let from = 0
     for (let to = text.indexOf('\n'); to !== -1; to = text.indexOf('\n', from)) {
       const line = take(rest === '' ? text.slice(from, to) : rest + text.slice(from, to), restCutBytes)
-      if (line !== null) lines.push(line)
+      from = to + 1
+      if (line !== null) {
+        lines.push(line)
+        unusedBytes = text.length - from
+      }
       rest = ''
       restCutBytes = 0
-      from = to + 1
     }
     rest += text.slice(from)
     if (rest.length > 2 * MAX_LINE_BYTES) {
@@ -74,7 +81,7 @@ export function createLineJoiner(): LineJoiner {
     return left === null ? [] : [left]
   }
 
-  return { push, end, settle, isEmpty: () => rest === '' && open === null }
+  return { push, end, settle, isEmpty: () => rest === '' && open === null, unusedBytes: () => unusedBytes }
 }
 
 /** A line may be as long as a piece by chance. */

@@ -63,20 +63,19 @@ async function arrange(
   current: LogFile | null,
   between: LogFile | null,
 ): Promise<LogFile[]> {
-  const archives = (
-    await Promise.all(
-      names
-        .filter(isArchive)
-        .sort()
-        .map((name) => statLogFile(directory, name)),
-    )
-  ).filter((file) => file !== null)
-  const complete = [...archives, ...(between === null ? [] : [between])]
-  if (current === null) return complete
-  const rotated = complete.findIndex(({ inode }) => inode === current.inode)
-  if (rotated === -1) return [...complete, current]
-  closeFiles(complete.slice(rotated))
-  return [...complete.slice(0, rotated), current]
+  const archives = await Promise.all(
+    names
+      .filter(isArchive)
+      .sort()
+      .map((name) => statLogFile(directory, name)),
+  )
+  const found = [...archives.filter((file) => file !== null), ...(between === null ? [] : [between])]
+  // s6-log links a file to its next name before it takes the last one away, and can be killed between the two.
+  const complete = [...new Map(found.toReversed().map((file) => [file.inode, file])).values()].reverse()
+  const rotated = current === null ? -1 : complete.findIndex(({ inode }) => inode === current.inode)
+  const kept = [...(rotated === -1 ? complete : complete.slice(0, rotated)), ...(current === null ? [] : [current])]
+  closeFiles(found.filter((file) => !kept.includes(file)))
+  return kept
 }
 
 function isArchive(name: string): boolean {

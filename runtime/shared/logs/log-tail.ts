@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import {
   closeFiles,
@@ -16,7 +17,8 @@ export interface LogTail {
   readonly read: () => Promise<string>
   /** Whether a file was removed before it was read, since this was last asked. */
   readonly hasLost: () => boolean
-  readonly position: () => LogPosition | null
+  /** So many bytes before the end of what was read, in the file that it came from; `null` before the first file. */
+  readonly position: (unusedBytes: number) => LogPosition | null
   readonly close: () => void
 }
 
@@ -32,8 +34,8 @@ interface Held {
   readonly file: LogFile
   readonly fd: number
   offset: number
-  /** The end of what was read of it. */
-  before: string
+  /** What was read of it ends in the middle of a line. */
+  isTorn: boolean
 }
 
 const PORTION_BYTES = 64 * 1024
@@ -50,7 +52,6 @@ export async function tailAfter(directory: string, files: readonly LogFile[], of
   const held = file === undefined ? null : await hold(file)
   if (held === null) return createTail(directory, null)
   held.offset = offset
-  held.before = await readBefore(held.fd, offset)
   return createTail(directory, held)
 }
 
@@ -61,29 +62,33 @@ export async function tailFrom(directory: string, position: LogPosition): Promis
   closeFiles(files.filter((other) => other !== file))
   const held = file === undefined ? null : await hold(file)
   if (held === null) return createTail(directory, null)
-  if ((await readBefore(held.fd, position.offset)) !== position.before) {
+  if (readBefore(held.fd, position.offset) !== position.before) {
     closeQuietly(held.fd)
     return createTail(directory, null)
   }
   held.offset = position.offset
-  held.before = position.before
   return createTail(directory, held)
 }
 
 async function hold(file: LogFile): Promise<Held | null> {
   try {
     const fd = file.fd ?? (await openFile(file.path, 'r'))
-    return { file, fd, offset: 0, before: '' }
+    return { file, fd, offset: 0, isTorn: false }
   } catch (error) {
     if (isMissing(error)) return null
     throw error
   }
 }
 
-async function readBefore(fd: number, offset: number): Promise<string> {
-  const length = Math.min(BEFORE_BYTES, offset)
-  const { bytesRead, buffer } = await readFile(fd, Buffer.alloc(length), 0, length, offset - length)
-  return buffer.toString('latin1', 0, bytesRead)
+/** A few bytes that were read just now, so that it blocks nobody. */
+function readBefore(fd: number, offset: number): string {
+  const bytes = Buffer.alloc(Math.min(BEFORE_BYTES, offset))
+  return bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, offset - bytes.length))
+}
+
+function positionIn({ file, fd, offset }: Held, unusedBytes: number): LogPosition {
+  const place = Math.max(0, offset - unusedBytes)
+  return { inode: file.inode, offset: place, before: readBefore(fd, place) }
 }
 
 function createTail(directory: string, first: Held | null): LogTail {
@@ -121,7 +126,7 @@ function createTail(directory: string, first: Held | null): LogTail {
       // What was written between the look at the file and its rotation.
       const rest = await readPortion(held!)
       if (rest !== '') return rest
-      const isTorn = held!.before !== '' && !held!.before.endsWith('\n')
+      const { isTorn } = held!
       if (!(await advance())) return ''
       if (isTorn) return '\n'
     }
@@ -143,7 +148,7 @@ function createTail(directory: string, first: Held | null): LogTail {
       hasLost = false
       return answer
     },
-    position: () => (held === null ? null : { inode: held.file.inode, offset: held.offset, before: held.before }),
+    position: (unusedBytes) => (held === null ? null : positionIn(held, unusedBytes)),
     close: () => {
       isClosed = true
       if (!isBusy) release()
@@ -158,7 +163,7 @@ async function readPortion(held: Held): Promise<string> {
   const { bytesRead, buffer } = await readFile(held.fd, Buffer.alloc(length), 0, length, held.offset)
   const text = buffer.toString('latin1', 0, bytesRead)
   held.offset += bytesRead
-  held.before = (held.before + text).slice(-BEFORE_BYTES)
+  held.isTorn = !text.endsWith('\n')
   return text
 }
 
