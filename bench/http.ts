@@ -57,7 +57,9 @@ async function bundleSidecar(): Promise<string> {
     platform: 'node',
     target: 'node20.19',
     format: 'esm',
-    banner: { js: "import{createRequire as $r}from'node:module';const require=$r(import.meta.url);" },
+    banner: {
+      js: "import{createRequire as $createRequire}from'node:module';const require=$createRequire(import.meta.url);",
+    },
     logLevel: 'warning',
   })
   return outfile
