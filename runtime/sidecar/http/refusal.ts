@@ -1,25 +1,28 @@
 /** Every code that an error of the API can have; docs/api.md says what each one means. */
-export type ErrorCode =
-  | 'BAD_REQUEST'
-  | 'BAD_PARAMETER'
-  | 'UNAUTHORIZED'
-  | 'FORBIDDEN_ORIGIN'
-  | 'NOT_FOUND'
-  | 'METHOD_NOT_ALLOWED'
-  | 'REQUEST_TIMEOUT'
-  | 'NOT_SUPERVISED'
-  | 'REFUSED'
-  | 'FAILED'
-  | 'STOPPED'
-  | 'TIMEOUT'
-  | 'BODY_TOO_LARGE'
-  | 'UNSUPPORTED_MEDIA_TYPE'
-  | 'MISDIRECTED'
-  | 'HEADERS_TOO_LARGE'
-  | 'INTERNAL'
-  | 'STARTING'
-  | 'BUSY'
-  | 'NO_TOKEN'
+export const ERROR_CODES = [
+  'BAD_REQUEST',
+  'BAD_PARAMETER',
+  'UNAUTHORIZED',
+  'FORBIDDEN_ORIGIN',
+  'NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+  'REQUEST_TIMEOUT',
+  'NOT_SUPERVISED',
+  'REFUSED',
+  'FAILED',
+  'STOPPED',
+  'TIMEOUT',
+  'BODY_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'MISDIRECTED',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL',
+  'STARTING',
+  'BUSY',
+  'NO_TOKEN',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
 
 /** Ends the handling of a request with an error that the client is told; the message holds no secret. */
 export class Refusal extends Error {
