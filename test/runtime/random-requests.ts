@@ -62,7 +62,8 @@ const HEADERS: readonly (readonly [number, readonly string[]])[] = [
   [0.02, [`X-Large: ${'z'.repeat(80_000)}`, `${'k'.repeat(3000)}: v`, 'no colon here', ': empty', 'A\u0000: b']],
 ]
 
-const HOSTS = ['Host: evil.example.com', 'Host:', 'Host: [::1', 'Host: a\tb', 'X-No: host']
+const EVIL = 'Host: evil.example.com'
+const HOSTS = [EVIL, EVIL, EVIL, EVIL, 'Host:', 'Host: [::1', 'Host: a\tb', 'X-No: host']
 const BODIES = ['{}', '{"reason":"x"}', '{', '[]', 'null', '{"a":1}', '{"reason":{}}', 'a=b', '"', '\u0000', '']
 const LENGTHS = [0, 1, 99_999_999, -1, '5, 6', '1e3']
 const TYPES = ['application/json', 'application/json', 'text/plain', '', 'a/b;;;']
@@ -90,5 +91,5 @@ export function randomRequest(random: Random, isLast: boolean): Buffer {
 }
 
 function randomBody(random: Random): Buffer {
-  return random.chance(0.1) ? random.bytes(random.below(100_000)) : Buffer.from(random.pick(BODIES))
+  return random.chance(0.1) ? random.bytes(random.below(300_000)) : Buffer.from(random.pick(BODIES))
 }
