@@ -107,7 +107,13 @@ function valueText(value: unknown): string {
   return code(stringify(value, { collectionStyle: 'flow', lineWidth: 0, flowCollectionPadding: false }).trim())
 }
 
-/** The anchor of the section of a service. */
+const SECTIONS: Readonly<Record<string, string>> = {
+  custom: 'custom-services',
+  customNode: 'customnodes',
+  gitCredential: 'git',
+}
+
+/** The anchor of the section of a service, or of what lists hold. */
 export function sectionOf(definition: string): string {
-  return definition === 'custom' ? 'custom-services' : `services${definition}`
+  return SECTIONS[definition] ?? `services${definition}`
 }

@@ -72,9 +72,12 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
     instead: 'Not read: the last port follows from the first one, the increment and the number of GPUs.',
   },
   {
-    names: '`SSH_PORT`, `CUT_PK_1`, `CUT_PK_2`, `CUT_PK_3`',
-    instead:
-      'Not read: the machine runs no SSH server and clones no private repository to start. Add a custom service for one.',
+    names: '`CUT_PK_1`, `CUT_PK_2`, `CUT_PK_3`',
+    instead: `The default of \`git.sshKey\` has them, as ${SECRETS}.`,
+  },
+  {
+    names: '`SSH_PORT`',
+    instead: 'Not read: the machine runs no SSH server. Add a custom service for one.',
   },
   {
     names: '`SERVICE_MANAGER_PATH`, `PM2_HOME`',

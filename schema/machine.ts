@@ -129,6 +129,60 @@ export interface Machine {
     retries: number
   }
   /**
+   * Custom nodes of ComfyUI, put into `custom_nodes` of the shared directory before ComfyUI starts. Absent: ComfyUI loads what is there.
+   */
+  customNodes?: {
+    /**
+     * A list of nodes on the volume, as the original machines had it (`config_nodes.json`), read at each start. Relative paths start at `paths.shared`. Absent: there is none.
+     */
+    file?: string
+    /**
+     * Nodes in place. One that the file has too is taken from here.
+     */
+    nodes: CustomNode[]
+    /**
+     * Repositories that are fetched at the same time. Requirements are installed one after the other.
+     */
+    parallel: number
+  }
+  /**
+   * A git repository with the workflows that all GPUs share. No edit on the machine is ever lost, and no service waits for it. Absent: they are on the volume only.
+   */
+  workflows?: {
+    repository: Text
+    branch: Text
+    /**
+     * The directory of the repository that has the workflows; it is found under the same name below `paths.shared`, and nothing else of the repository is touched. Absent: the whole repository is `workflows` below `paths.shared`. ComfyUI shows what is in `workflows`.
+     */
+    directory?: string
+    /**
+     * Whether what is saved on the machine is pushed to the branch. `false`: it is committed on the machine only.
+     */
+    push: boolean
+    interval?: Duration
+  }
+  /**
+   * How the machine fetches custom nodes and workflows.
+   */
+  git: {
+    /**
+     * Protocols that git may use, those of submodules included.
+     */
+    protocols: ('https' | 'ssh' | 'http' | 'file')[]
+    /**
+     * Tokens for private repositories over https, each for its host alone.
+     */
+    credentials: GitCredential[]
+    /**
+     * Private key for repositories over ssh: its text, or that in base64. The three parts are where the original machines had it.
+     */
+    sshKey: string
+    /**
+     * Lines of a `known_hosts` file: keys of hosts, and no others are accepted. Empty: the key that a host shows first is kept on the volume, and it has to stay that one.
+     */
+    knownHosts: Text[]
+  }
+  /**
    * Where things are in the machine. The local target puts all of them below its state directory.
    */
   paths: {
@@ -652,4 +706,44 @@ export interface Model {
    * Bearer token for the host of `url`, sent to no other. Absent: `HF_TOKEN` for huggingface.co, `CIVITAI_TOKEN` for civitai.com, where they are set.
    */
   token?: string
+}
+/**
+ * One custom node, in the format of the original machines' `config_nodes.json`.
+ */
+export interface CustomNode {
+  name?: Text
+  url: Text
+  branch?: Text
+  commit?: Text
+  /**
+   * Whether its submodules are fetched too.
+   */
+  recursive: boolean
+  /**
+   * Whether its `requirements.txt` is installed for the Python of ComfyUI. torch, torchvision, torchaudio, numpy and xformers stay at the versions that are installed.
+   */
+  requirements: boolean
+  env: Env
+  custom_script?: Text
+  /**
+   * ComfyUI does not start without it. Else a node that cannot be installed is a warning, and ComfyUI starts with the others.
+   */
+  required: boolean
+}
+/**
+ * A token for a git host.
+ */
+export interface GitCredential {
+  /**
+   * The host that it is for, with its port where that is not the usual one. It is sent to no other.
+   */
+  host: string
+  /**
+   * User that goes with it. Most hosts take any.
+   */
+  user: string
+  /**
+   * The token.
+   */
+  token: string
 }

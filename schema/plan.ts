@@ -257,6 +257,64 @@ export interface PlannedProvisioning {
   readonly downloads: PlannedDownloads
   /** Variable (`HF_TOKEN`) -> name of the secret that it gives; those that the sources of this machine need. */
   readonly credentials: Readonly<Record<string, string>>
+  /** `null`: the machine has none, or no ComfyUI. */
+  readonly customNodes: PlannedCustomNodes | null
+  readonly workflows: PlannedWorkflows | null
+  /** `null`: nothing of this machine comes from git. */
+  readonly git: PlannedGit | null
+}
+
+/** How git reaches its hosts. */
+export interface PlannedGit {
+  readonly protocols: readonly string[]
+  readonly credentials: readonly { readonly host: string; readonly user: string; readonly tokenSecret: string }[]
+  readonly sshKeySecret: string | null
+  /** Lines of known_hosts; empty: the first key that a host shows is kept. */
+  readonly knownHosts: readonly string[]
+}
+
+export interface PlannedCustomNodes {
+  /** A list on the volume, read when the machine starts; `null`: none. */
+  readonly file: string | null
+  readonly nodes: readonly PlannedNode[]
+  /** Where they go. */
+  readonly directory: string
+  readonly parallel: number
+  /** The Python of ComfyUI and where it is started; `null` where a stand-in runs: nothing is installed then. */
+  readonly python: { readonly command: string; readonly directory: string } | null
+  /** Who ComfyUI runs as, and who owns the nodes. */
+  readonly user: string | null
+}
+
+export interface PlannedNode {
+  /** What messages call it: `customNodes.nodes[2]`. */
+  readonly entry: string
+  readonly name: string
+  readonly url: string
+  readonly branch: string | null
+  readonly commit: string | null
+  readonly recursive: boolean
+  readonly requirements: boolean
+  /** Variable -> template, filled in when the node is installed. */
+  readonly environment: Readonly<Record<string, string>>
+  /** Variable -> name of a secret that stood in the machine file. */
+  readonly secretEnvironment: Readonly<Record<string, string>>
+  readonly customScript: string | null
+  readonly required: boolean
+}
+
+export interface PlannedWorkflows {
+  readonly repository: string
+  readonly branch: string
+  /** Where the files of the repository belong. */
+  readonly workTree: string
+  /** The part of the repository that is taken, relative to it; `null`: all of it. */
+  readonly part: string | null
+  readonly push: boolean
+  /** `null`: at each start only. */
+  readonly intervalMs: number | null
+  /** Who owns the files. */
+  readonly user: string | null
 }
 
 export interface PlannedDownloads {

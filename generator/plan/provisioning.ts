@@ -1,5 +1,6 @@
 import type { PlannedModel, PlannedProvisioning } from '../../schema/plan.ts'
 import type { PlanContext } from '../services/service-type.ts'
+import { planCustomNodes, planGit, planWorkflows } from './git-sources.ts'
 import { planModels } from './models.ts'
 import { sizeBytes } from './quantities.ts'
 
@@ -31,6 +32,8 @@ export function planProvisioning(context: PlanContext): PlannedProvisioning {
   const { settings } = context
   const { parallelFiles, segments, bandwidthLimit, retries } = settings.provisioning
   const models = planModels(context)
+  const customNodes = planCustomNodes(context)
+  const workflows = planWorkflows(context)
   return {
     ollamaModels: settings.services.ollama?.enabled ? settings.services.ollama.models : [],
     workerPackageUrl: settings.services.redisWorker?.enabled ? settings.services.redisWorker.downloadUrl : null,
@@ -42,6 +45,9 @@ export function planProvisioning(context: PlanContext): PlannedProvisioning {
       retries,
     },
     credentials: planCredentials(context, models),
+    customNodes,
+    workflows,
+    git: customNodes === null && workflows === null ? null : planGit(context),
   }
 }
 

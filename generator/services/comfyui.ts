@@ -107,6 +107,8 @@ function draftComfyui(context: PlanContext, settings: Comfyui, gpu: PlannedGpu, 
       ...settings.dependsOn.map((key, index) => ({ key, pointer: `/services/comfyui/dependsOn/${index}` })),
       // Where the machine has models that must be there first.
       { key: 'models', pointer: null },
+      // It looks for nodes once, when it starts.
+      { key: 'custom-nodes', pointer: null },
     ],
     claims: [{ port, purpose: name, pointer: '/services/comfyui/basePort' }],
     routes: [

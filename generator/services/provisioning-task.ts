@@ -13,6 +13,8 @@ export interface TaskSpec {
   /** Keys of services that must be ready first. */
   readonly dependsOn?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** It goes on for ever: started again for ever too, and nothing waits for it. */
+  readonly isLasting?: boolean
 }
 
 /**
@@ -40,7 +42,7 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
       type: 'provision',
       key: name,
       gpu: null,
-      kind: 'task',
+      kind: spec.isLasting ? 'longrun' : 'task',
       command: [...program, name, '--plan', `${paths.config}/plan.json`],
       workingDirectory: null,
       requiredFiles: [],
@@ -51,7 +53,7 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
       listen: null,
       address: null,
       port: null,
-      probe: { kind: 'task' },
+      probe: spec.isLasting ? { kind: 'uptime', graceMs: 1000 } : { kind: 'task' },
       waitsFor: [],
       stopsBefore: [],
       restart: RESTART,
@@ -74,7 +76,8 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
 }
 
 /** The tasks that a machine has: one with nothing to do does not exist. */
-export function draftTasks(context: PlanContext, { models }: PlannedProvisioning): ServiceDraft[] {
+export function draftTasks(context: PlanContext, provisioning: PlannedProvisioning): ServiceDraft[] {
+  const { models, customNodes, workflows } = provisioning
   const specs: TaskSpec[] = []
   if (models.some(({ when }) => when === 'before-start')) {
     specs.push({ name: 'models', pointer: '/models', optional: false })
@@ -82,6 +85,12 @@ export function draftTasks(context: PlanContext, { models }: PlannedProvisioning
   if (models.some(({ when }) => when === 'background')) {
     // What services wait for has the line to itself.
     specs.push({ name: 'models-background', pointer: '/models', optional: true, dependsOn: ['models'] })
+  }
+  if (customNodes !== null) specs.push({ name: 'custom-nodes', pointer: '/customNodes', optional: false })
+  if (workflows !== null) {
+    specs.push({ name: 'workflows', pointer: '/workflows', optional: true })
+    if (workflows.intervalMs !== null)
+      specs.push({ name: 'workflows-sync', pointer: '/workflows', optional: true, isLasting: true })
   }
   return specs.map((spec) => draftTask(context, spec))
 }
@@ -94,5 +103,6 @@ export const TASK_NAMES = [
   'worker-package',
   'ollama-models',
   'workflows',
+  'workflows-sync',
   'verify',
 ] as const
