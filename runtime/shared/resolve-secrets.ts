@@ -10,7 +10,7 @@ export interface ResolvedSecrets {
 }
 
 /**
- * Resolves the secrets of a plan. A variable that is not set is looked for in the file that `<NAME>_FILE` names, as
+ * Resolves the secrets of a plan. A variable that is not set, or empty, is looked for in the file that `<NAME>_FILE` names, as
  * container engines mount secrets.
  */
 export function resolveSecrets(secrets: readonly PlannedSecret[], environment: Environment): ResolvedSecrets {
@@ -40,7 +40,7 @@ function withFiles(environment: Environment, variables: readonly string[]): Envi
   const filled: Record<string, string | undefined> = { ...environment }
   for (const name of variables) {
     const file = environment[`${name}_FILE`]
-    if (environment[name] !== undefined || file === undefined || file === '') continue
+    if ((environment[name] ?? '') !== '' || file === undefined || file === '') continue
     filled[name] = readSecretFile(`${name}_FILE`, file)
   }
   return filled

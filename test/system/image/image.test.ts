@@ -1,0 +1,120 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ENVIRONMENT, eventually, removeContainers, startContainer, untilHealthy } from './container.ts'
+import { buildImage, findEngine, findMissing } from './engine.ts'
+
+const TAG = 'machinegen-test:sim'
+const READ_ONLY = ['--read-only', '--tmpfs', '/run:exec', '--tmpfs', '/tmp', '-e', 'S6_READ_ONLY_ROOT=1']
+/** Beyond the workers' drain; a loaded host starts processes slowly. */
+const STOP_LIMIT_MS = 15_000
+
+const test = suite('image')
+const engine = findEngine()
+const missing = typeof engine === 'string' ? engine : await findMissing(engine)
+
+if (typeof engine === 'string' || missing !== null) {
+  console.log(`SKIPPED: cannot try the image: ${missing}`)
+  test.skip('the image boots, heals, stops and keeps its secrets', () => {})
+} else {
+  test.before(() => {
+    const { code, output } = buildImage(engine, TAG)
+    assert.is(code, 0, output)
+  })
+  test.after(removeContainers)
+  const start = (environment?: Record<string, string>, options?: readonly string[]) =>
+    startContainer(engine, TAG, environment, options)
+
+  interface Service {
+    readonly name: string
+    readonly pid: number | null
+    readonly restarts: number
+    readonly state: string
+  }
+  const servicesOf = (body: string): Service[] => JSON.parse(body).services
+
+  test('it becomes healthy, answers through the proxy to who has the password, and stops with 0', async () => {
+    const container = start()
+    await untilHealthy(container)
+    const proxy = (credential: string) =>
+      container.shell(`curl -s -o /dev/null -w '%{http_code}' ${credential} http://127.0.0.1/comfyui/0/system_stats`)
+        .output
+    assert.is(proxy(''), '401')
+    assert.is(proxy(`-u sd:${ENVIRONMENT.SERVER_CREDS}`), '200')
+    assert.is(container.shell('/run/machinegen/root/usr/lib/machinegen/healthcheck').code, 0)
+    const { code, tookMs } = container.stop()
+    assert.is(code, 0, container.logs())
+    assert.ok(tookMs < STOP_LIMIT_MS, `stopped after ${tookMs} ms`)
+    container.start()
+    await untilHealthy(container)
+    assert.is(container.stop().code, 0)
+  })
+
+  test('every service that is killed comes back', async () => {
+    const container = start()
+    await untilHealthy(container)
+    for (const { name, pid } of servicesOf(container.get('/services').body)) {
+      if (pid === null) continue
+      container.shell(`kill -9 ${pid}`)
+      await eventually(container, `a new ${name}`, () => {
+        const { status, body } = container.get(`/services/${name}`)
+        if (status !== 200) return false
+        const service = JSON.parse(body) as Service
+        return service.pid !== null && service.pid !== pid && service.state === 'ready'
+      })
+    }
+    await untilHealthy(container)
+    assert.is(container.stop().code, 0)
+  })
+
+  test('a stop in the middle of a boot ends with 0', () => {
+    for (const waitMs of [0, 100, 300, 600]) {
+      const container = start({ SIMULATE_STARTUP_MS: '60000' })
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs)
+      const { code, tookMs } = container.stop()
+      assert.is(code, 0, `${waitMs} ms after the start:\n${container.logs()}`)
+      assert.ok(tookMs < STOP_LIMIT_MS, `stopped after ${tookMs} ms`)
+    }
+  })
+
+  test('a read-only root boots, also a machine that is not the one of the build', async () => {
+    for (const gpus of ['1', '3']) {
+      const container = start({ NUM_GPUS: gpus }, READ_ONLY)
+      await untilHealthy(container)
+      const names = servicesOf(container.get('/services').body).map(({ name }) => name)
+      assert.is(names.filter((name) => name.startsWith('comfyui-')).length, Number(gpus))
+      assert.is(container.stop().code, 0)
+    }
+  })
+
+  test('a bad environment ends the container with the findings of the compiler', async () => {
+    const container = start({ NUM_GPUS: 'banana' })
+    await eventually(container, 'an end', () => container.exitCode() !== null)
+    assert.is.not(container.exitCode(), 0)
+    assert.match(container.logs(), /NUM_GPUS/)
+    assert.match(container.logs(), /error\[/)
+  })
+
+  test('no secret is in a layer, an artifact, a log or a command line; a file serves as well as a variable', async () => {
+    const secret = 'k9-very-secret-credential'
+    const container = start({ SERVER_CREDS: secret, HUB_REDIS_URL: `redis://:${secret}@127.0.0.1:1/0` })
+    await untilHealthy(container)
+    assert.not.ok(container.logs().includes(secret), 'in the logs')
+    const found = container.shell(
+      `grep -rlF ${secret} /etc /usr/lib/machinegen /workspace/logs /workspace/.machine 2>/dev/null; ` +
+        `for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$file 2>/dev/null; echo; done | grep -F ${secret} | grep -v grep`,
+    ).output
+    assert.is(found.trim(), '')
+    assert.not.ok(engine.run(['history', '--no-trunc', TAG]).output.includes(secret))
+    container.stop()
+
+    const fromFile = start({ SERVER_CREDS: '', SERVER_CREDS_FILE: '/etc/hostname' })
+    await untilHealthy(fromFile)
+    const answer = fromFile.shell(
+      `curl -s -o /dev/null -w '%{http_code}' -u "sd:$(cat /etc/hostname)" http://127.0.0.1/comfyui/0/system_stats`,
+    ).output
+    assert.is(answer, '200')
+    fromFile.stop()
+  })
+}
+
+test.run()
