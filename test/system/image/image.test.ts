@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ENVIRONMENT, eventually, removeContainers, startContainer, untilHealthy } from './container.ts'
@@ -10,6 +11,13 @@ const STOP_LIMIT_MS = 15_000
 
 const test = suite('image')
 const engine = findEngine()
+test('the Dockerfile installs the s6-overlay that machine files mean, proved by checksums', () => {
+  const dockerfile = readFileSync('Dockerfile', 'utf8')
+  const { machine } = JSON.parse(readFileSync('schema/machine.schema.json', 'utf8')).properties
+  assert.match(dockerfile, `ARG S6_OVERLAY_VERSION=${machine.properties.s6Overlay.default}\n`)
+  assert.is(dockerfile.match(/^ARG S6_OVERLAY_\w+_SHA256=[0-9a-f]{64}$/gm)?.length, 3)
+})
+
 const missing = typeof engine === 'string' ? engine : await findMissing(engine)
 
 if (typeof engine === 'string' || missing !== null) {
