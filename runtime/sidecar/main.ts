@@ -46,10 +46,11 @@ async function main(): Promise<void> {
   const initial = view.machine()
   parts.machine = () => ({ ...initial, stopping: isFarewell })
   let log: Log | null = null
+  const early: string[] = []
   const api = createHttpApi({
     parts: httpParts,
     loadToken: () => loadApiToken(plan, process.env),
-    onProblem: (message) => log?.warn(message),
+    onProblem: (message) => (log === null ? early.push(message) : log.warn(message)),
     onError: (error, path) => log?.error({ context: { path } }, `cannot answer: ${(error as Error).message}`),
   })
   const server = await listen(plan, api.handle)
@@ -64,11 +65,13 @@ async function main(): Promise<void> {
   const { createOperations } = await import('./operate.ts')
   const { createHttpAsk } = await import('./probes/http-ask.ts')
   await nextTurn()
+  // First of all it is made: no line is to show it.
+  api.prepareToken()
   const redactor = createRedactor(readKnownSecrets(plan, process.env))
   log = createLog({ bootId: view.bootId, redactor })
   log.info({ context: { port: server.port, listen: plan.sidecar.listen } }, `listens on port ${server.port}`)
+  for (const problem of early) log.warn(problem)
   noteBootId(view, log)
-  api.prepareToken()
   const http = createHttpAsk()
   const loop = startMachineLoop({
     plan,

@@ -347,7 +347,7 @@ test('the first machines\u2019 routes answer in their shapes', async ({ machine 
     const { status, body } = await machine.ask('/refresh-status', { method })
     assert.equal([status, Object.keys(body)], [200, ['message', 'machine_id', 'timestamp']])
   }
-  assert.equal(machine.orders, ['restart comfyui-gpu0 by http 127.0.0.1', 'publish', 'publish'])
+  assert.equal(machine.orders, ['restart comfyui-gpu0 by http 127.0.0.1', 'publish'])
   const text = await machine.ask('/pm2/logs?service=comfyui-gpu0&lines=5', { headers: WITH_TOKEN })
   assert.is(text.text, '2026-07-01T12:00:00.000Z a\n')
   assert.match(text.headers['content-type'] ?? '', /^text\/plain/)

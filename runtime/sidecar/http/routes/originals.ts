@@ -17,7 +17,7 @@ export function originalRoutes(
   slots: LogSlots,
   usageOf: ReturnType<typeof createUsageReader>,
 ): readonly Route[] {
-  const refresh = endpoint({ query: {}, run: () => refreshStatus(parts) })
+  const refresh = endpoint({ query: {}, run: refreshStatus(parts) })
   const service = endpoint({ ...CHANGE, query: { service: text(200) }, run: restartService(parts) })
   const machine = endpoint({ ...CHANGE, query: {}, run: (_, question) => restartMachine(parts, question) })
   return [
@@ -30,10 +30,20 @@ export function originalRoutes(
   ]
 }
 
-function refreshStatus({ view, publishStatus }: HttpParts): Answer {
-  publishStatus()?.()
-  const timestamp = isoTime(view.nowMs())
-  return json(200, { message: 'Status update triggered', machine_id: view.plan.machine.id, timestamp })
+/** Who asks again within this time gets the same status; everybody may ask. */
+const REFRESH_INTERVAL_MS = 1000
+
+function refreshStatus({ view, publishStatus }: HttpParts) {
+  let publishedAtMs = Number.NEGATIVE_INFINITY
+  return (): Answer => {
+    const nowMs = view.nowMs()
+    if (Math.abs(nowMs - publishedAtMs) >= REFRESH_INTERVAL_MS) {
+      publishedAtMs = nowMs
+      publishStatus()?.()
+    }
+    const timestamp = isoTime(nowMs)
+    return json(200, { message: 'Status update triggered', machine_id: view.plan.machine.id, timestamp })
+  }
 }
 
 function restartService(parts: HttpParts) {
