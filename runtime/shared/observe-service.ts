@@ -47,14 +47,14 @@ export function createObserver(paths: ObservedPaths, name: string): () => Servic
   const files = { status: `${directory}/supervise/status`, waiting: `${waitingDirectory(paths)}/${name}` }
   const gate = `${paths.gates}/${name}`
   const givenUp = givenUpFile(paths, name)
-  let lastStatus: Buffer | null = null
+  let version: string | null = null
   let last: ServiceObservation | null = null
   return () => {
-    const bytes = readIfThere(files.status)
-    const isSame = lastStatus?.equals(bytes) === true
-    const status = isSame && last !== null ? last.status : decodeStatus(bytes)
+    const found = settledVersion(files.status, Date.now())
+    const isSame = last !== null && found !== null && found === version
+    const status = isSame && last !== null ? last.status : decodeStatus(readIfThere(files.status))
     const deaths = isSame && last !== null ? last : readDeaths(paths, name)
-    lastStatus = bytes
+    version = found
     const seen = {
       supervised: status !== null && isSupervised(directory),
       status,
@@ -67,6 +67,16 @@ export function createObserver(paths: ObservedPaths, name: string): () => Servic
     if (last === null || !isSame || differs(last, seen)) last = seen
     return last
   }
+}
+
+/** Clocks of file systems tick, and inodes are used again: of files younger than this, nothing but the content tells. */
+const SETTLED_MS = 100
+
+/** Names what a file is, without reading it; `null` for one that is missing or too young to be told from the next one. */
+function settledVersion(path: string, nowMs: number): string | null {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined || Math.abs(nowMs - found.mtimeMs) < SETTLED_MS || found.mtimeMs > nowMs) return null
+  return `${found.ino} ${found.mtimeMs} ${found.ctimeMs}`
 }
 
 function differs(a: ServiceObservation, b: ServiceObservation): boolean {
