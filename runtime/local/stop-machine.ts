@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Plan, PlannedService } from '../../schema/plan.ts'
 import { createObserver, type ServiceObservation, serviceDirectory } from '../shared/observe-service.ts'
 import { CONTROL, isScanned, isSupervised, sendControl, sendScannerControl } from '../shared/service-control.ts'
-import { nextToStop } from './stop-order.ts'
+import { nextToStop } from '../shared/stop-order.ts'
 import { findTreeProcesses } from './tree-processes.ts'
 
 /** How often the state of stopping services is read: a few hundred bytes each. */

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import type { MachinePaths } from '../../schema/plan.ts'
 import { writeFileAtomically } from '../shared/atomic-file.ts'
+import { faultsFile } from '../shared/give-back-budget.ts'
 import { givenUpFile, serviceDirectory } from '../shared/observe-service.ts'
 import { killProcessGroup } from '../shared/process-group.ts'
 import { CONTROL, sendControl } from '../shared/service-control.ts'
@@ -30,7 +31,7 @@ const ORDERS: Readonly<Record<Action['kind'], string>> = {
  * before it starts again.
  */
 export function tellFaults(paths: Pick<MachinePaths, 'run'>, name: string, count: number): void {
-  const file = `${paths.run}/faults/${name}`
+  const file = faultsFile(paths, name)
   if (count === 0) {
     rmSync(file, { force: true })
     return

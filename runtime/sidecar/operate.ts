@@ -1,9 +1,8 @@
-import { rmSync } from 'node:fs'
-import { nearest } from '../../schema/nearest.ts'
 import type { Plan } from '../../schema/plan.ts'
-import { clearDeathTally } from '../shared/cleared-deaths.ts'
-import { givenUpFile, serviceDirectory } from '../shared/observe-service.ts'
+import { giveBackBudget } from '../shared/give-back-budget.ts'
+import { serviceDirectory } from '../shared/observe-service.ts'
 import { CONTROL, isSupervised, sendControl } from '../shared/service-control.ts'
+import { findMembers, unknownName } from '../shared/service-names.ts'
 import type { EventJournal } from './events/event-journal.ts'
 import type { Log } from './log.ts'
 import type { MachineLoop } from './machine-loop.ts'
@@ -27,10 +26,9 @@ export function createOperations({ plan, loop, log, journal }: OperationsOptions
   const record = (name: string): ServiceRecord => loop.machine().services.get(name)!
 
   /** The deaths are counted before their record is put away, and the state is on disk before the order is given. */
-  const giveBackBudget = (name: string): void => {
+  const forgiveDeaths = (name: string): void => {
     loop.look([name])
-    clearDeathTally(paths, name)
-    rmSync(givenUpFile(paths, name), { force: true })
+    giveBackBudget(paths, name)
     loop.replace({ ...record(name), history: forgive(record(name).history), stop: null })
   }
 
@@ -41,19 +39,19 @@ export function createOperations({ plan, loop, log, journal }: OperationsOptions
   const doIt: Readonly<Record<Verb, (name: string, operator: Operator) => void>> = {
     start: (name, operator) => {
       const isPausing = record(name).state === 'waiting' && record(name).history.faults.length > 0
-      giveBackBudget(name)
+      forgiveDeaths(name)
       // One that pauses after its last death is not to make an operator wait.
       if (isPausing) endRun(name, operator)
       startRun(name)
     },
     stop: (name, operator) => {
-      giveBackBudget(name)
+      forgiveDeaths(name)
       const stop = { atMs: Date.now(), operator: operator.name, reason: operator.reason ?? null }
       loop.replace({ ...record(name), stop })
       send(name, CONTROL.down)
     },
     restart: (name, operator) => {
-      giveBackBudget(name)
+      forgiveDeaths(name)
       endRun(name, operator)
       startRun(name)
     },
@@ -104,17 +102,6 @@ export function createOperations({ plan, loop, log, journal }: OperationsOptions
 }
 
 const UNSUPERVISED = 'no supervisor looks after it'
-
-/** A service, or the services of a bundle; `null` for a name that is neither. */
-function findMembers({ services, bundles }: OperationsOptions['plan'], name: string): readonly string[] | null {
-  if (services.some((service) => service.name === name)) return [name]
-  return Object.hasOwn(bundles, name) ? bundles[name]! : null
-}
-
-function unknownName({ services, bundles }: OperationsOptions['plan'], name: string): string {
-  const meant = nearest(name, [...services.map((service) => service.name), ...Object.keys(bundles)])
-  return `there is no service "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`
-}
 
 function refuse(
   { services, paths }: OperationsOptions['plan'],
