@@ -119,6 +119,8 @@ async function main(): Promise<void> {
   const resources = startResourceMonitor({ plan, loadOf: (gpu) => gpuLoad(plan, view.workload, gpu) })
   parts.resources = resources.snapshot
   closers.push(resources.close)
+  const { guardGpuMemory } = await import('./gpu-memory.ts')
+  closers.push(guardGpuMemory({ plan, loop, resources, log }))
 }
 
 /** For programs that are not below the supervisor and cannot compute it. */

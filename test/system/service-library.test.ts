@@ -139,6 +139,29 @@ test('SIGINT stops a service also where the machine was started with it ignored'
   )
 })
 
+test('a GPU service that is held back waits for its GPU, and not for ever', async () => {
+  const service = plannedService({ name: 'model', gpu: 0, command: ['sleep', '1000'] })
+  await withServices([service], async (supervised) => {
+    const first = await until('it runs', 10_000, () => pidWhenUp(supervised, 'model'))
+    await until('it is the program', 10_000, () => commandOf(first)?.startsWith('sleep 1000'))
+    const held = `${supervised.directory('model')}/../../run/held`
+    mkdirSync(held)
+    writeFileSync(`${held}/model`, '')
+    process.kill(Number(first), 'SIGKILL')
+    await until('it waits', 10_000, () =>
+      supervised.logOf('model').includes('waits for the GPU memory of its last run'),
+    )
+    const startedMs = Date.now()
+    const next = () => {
+      const pid = pidWhenUp(supervised, 'model')
+      return pid !== null && pid !== first && commandOf(pid)?.startsWith('sleep 1000')
+    }
+    assert.equal(next(), false)
+    await until('it starts all the same', 30_000, next)
+    assert.ok(Date.now() - startedMs > 5000, `${Date.now() - startedMs} ms`)
+  })
+})
+
 test('programs in sbin are found where PATH lacks it', async () => {
   const service = plannedService({ name: 'shows', command: ['sh', '-c', 'echo "PATH=$PATH"; exec sleep 1000'] })
   const starter = ['env', 'PATH=/usr/bin:/bin']

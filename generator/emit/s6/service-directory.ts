@@ -88,6 +88,7 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
     ...header(plan, runInterpreter(plan), marker),
     `begin ${service.name} ${shellWord(plan.paths.run)}${unusualStop(service)}`,
     ...(service.restart === null ? [] : [backOff(service.restart)]),
+    ...(service.gpu === null || service.kind === 'task' ? [] : ['wait_for_gpu']),
     ...(service.waitsFor.length === 0 ? [] : [`wait_for ${service.waitsFor.join(' ')}`]),
     ...service.requiredFiles.map((path) => `require_file ${shellWord(path)}`),
     ...(service.workingDirectory === null ? [] : [`enter ${shellWord(service.workingDirectory)}`]),

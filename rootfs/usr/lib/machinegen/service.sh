@@ -160,6 +160,17 @@ wait_for() {
   done
 }
 
+# wait_for_gpu: waits until the sidecar has seen that the last run holds no memory of the GPU any more, ten seconds at
+# the most.
+wait_for_gpu() {
+  rounds=50
+  while [ "$rounds" -gt 0 ] && [ -e "$run_directory/held/$service_name" ]; do
+    [ "$rounds" -lt 50 ] || say "waits for the GPU memory of its last run"
+    rounds=$((rounds - 1))
+    pause 0.2
+  done
+}
+
 # require_file PATH: ends with a clear message where the program is not installed.
 require_file() {
   [ -e "$1" ] && return
