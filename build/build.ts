@@ -66,22 +66,22 @@ async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<
   const defines = {
     MACHINEGEN_VERSION: JSON.stringify(version),
     MACHINEGEN_BUILD: JSON.stringify(NO_HASH),
-    MACHINEGEN_PROGRAM_HASHES: JSON.stringify(programHashes(programs)),
+    MACHINEGEN_PROGRAM_HASHES: JSON.stringify(JSON.stringify(programHashes(programs))),
     // yargs and chokidar look for files beside theirs, which a bundle has not.
     'import.meta.url': '"file:///machinegen/bundle.js"',
   }
-  const wrapped = (entry: string, external: string[]) =>
+  const wrapped = (entry: string) =>
     bundle(entry, {
       format: 'cjs',
       banner: { js: WRAPPER.head },
       footer: { js: WRAPPER.tail },
       supported: { 'dynamic-import': false },
       define: defines,
-      external,
     })
-  const unhashed = await wrapped('generator/cli/commands.ts', [])
-  const render = await wrapped('generator/cli/render-alone.ts', ['chokidar'])
-  const hash = hashOf([unhashed, render, ...programs.values()])
+  const commands = await wrapped('generator/cli/commands.ts')
+  const render = await wrapped('generator/cli/render-alone.ts')
+  const start = await wrapped('generator/cli/starter.ts')
+  const hash = hashOf([commands, render, start, ...programs.values()])
   const starter = await bundle('generator/cli/machinegen.ts', {
     format: 'cjs',
     banner: { js: '#!/usr/bin/env node' },
@@ -89,8 +89,9 @@ async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<
   })
   const filled = (text: string) => text.replaceAll(NO_HASH, hash)
   return new Map([
-    [`commands-${hash}.js`, filled(unhashed)],
+    [`commands-${hash}.js`, filled(commands)],
     [`render-${hash}.js`, filled(render)],
+    [`start-${hash}.js`, filled(start)],
     ['machinegen.cjs', filled(starter)],
   ])
 }
@@ -122,8 +123,8 @@ function run(words: readonly string[], what: string): void {
 }
 
 /** In a process of its own: what V8 compiled for this one must not get into it. */
-function writeCodeCache(bundle: string): void {
-  run(['--import', 'tsx', 'build/code-cache.ts', bundle], 'the code cache')
+function writeCodeCaches(bundles: readonly string[]): void {
+  for (const bundle of bundles) run(['--import', 'tsx', 'build/code-cache.ts', bundle, ...bundles], 'the code cache')
 }
 
 function writeTypes(): void {
@@ -133,7 +134,7 @@ function writeTypes(): void {
 
 function removeOldBundles(kept: readonly string[]): void {
   for (const name of readdirSync(DIST)) {
-    const bundle = /^(?:commands|render)-[0-9a-f]+(?=\.)/.exec(name)?.[0]
+    const bundle = /^(?:commands|render|start)-[0-9a-f]+(?=\.)/.exec(name)?.[0]
     if (bundle !== undefined && !kept.includes(`${bundle}.js`)) rmSync(`${DIST}/${name}`)
   }
 }
@@ -144,10 +145,8 @@ const programs = await buildPrograms()
 const { 'machinegen.cjs': starter, ...bundles } = Object.fromEntries(await buildCommandLine(programs))
 for (const [name, text] of programs) write(name, text, 0o755)
 write('index.js', await bundle('generator/index.ts', esm))
-for (const [name, text] of Object.entries(bundles)) {
-  write(name, text)
-  writeCodeCache(`${DIST}/${name}`)
-}
+for (const [name, text] of Object.entries(bundles)) write(name, text)
+writeCodeCaches(Object.keys(bundles).map((name) => `${DIST}/${name}`))
 writeTypes()
 // Last: it names the bundles.
 write('machinegen.cjs', starter!, 0o755)

@@ -1,6 +1,7 @@
 declare const MACHINEGEN_VERSION: string | undefined
 declare const MACHINEGEN_BUILD: string | undefined
-declare const MACHINEGEN_PROGRAM_HASHES: Readonly<Record<string, string>> | undefined
+/** JSON: an object would be a module of its own in the bundle, which all others wait for. */
+declare const MACHINEGEN_PROGRAM_HASHES: string | undefined
 
 /** Version of the package; the build fills it in. */
 export const VERSION = typeof MACHINEGEN_VERSION === 'string' ? MACHINEGEN_VERSION : '0.0.0-unbuilt'
@@ -9,7 +10,8 @@ export const VERSION = typeof MACHINEGEN_VERSION === 'string' ? MACHINEGEN_VERSI
 export const BUILD = typeof MACHINEGEN_BUILD === 'string' ? MACHINEGEN_BUILD : 'unbuilt'
 
 /** SHA-256 of each program that was built with this, by name: a megabyte need not be read at each render. */
-export const PROGRAM_HASHES = typeof MACHINEGEN_PROGRAM_HASHES === 'object' ? MACHINEGEN_PROGRAM_HASHES : {}
+export const PROGRAM_HASHES: Readonly<Record<string, string>> =
+  typeof MACHINEGEN_PROGRAM_HASHES === 'string' ? JSON.parse(MACHINEGEN_PROGRAM_HASHES) : {}
 
 /** machinegen's programs that run in a machine, beside the command line. */
 export const PROGRAMS = ['provision', 'sidecar', 'simulate'] as const

@@ -2,14 +2,15 @@ import type * as Commands from './commands.ts'
 import { EXIT, reportFailure } from './failure.ts'
 import type { Host } from './host.ts'
 import type { Invocation } from './invocation.ts'
+import type { BundleName } from './load-bundle.ts'
 import { readArguments } from './read-arguments.ts'
 import { countUnchangedFiles } from './unchanged-tree.ts'
 
-/** `commands` can do all; `render` only that, and is loaded in less time. */
-export type Bundle = 'commands' | 'render'
-
-/** Gives what carries a command out; called only where there is something to carry out. */
-export type LoadCommands = (bundle: Bundle) => Pick<typeof Commands, 'runCommand'>
+/**
+ * Gives what carries a command out; called only where there is something to carry out. `commands` can do all; `render`
+ * only that, and is loaded in less time.
+ */
+export type LoadCommands = (name: Exclude<BundleName, 'start'>) => Pick<typeof Commands, 'runCommand'>
 
 /** The whole command line: reads the words, and carries out what they say. Gives the exit code. */
 export async function start(words: readonly string[], host: Host, loadCommands: LoadCommands): Promise<number> {
