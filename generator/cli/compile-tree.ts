@@ -1,3 +1,4 @@
+import type { Plan } from '../../schema/plan.ts'
 import type { Artifact } from '../artifact.ts'
 import type { Diagnostic } from '../diagnostics/diagnostic.ts'
 import { compileMachine } from './compile-machine.ts'
@@ -13,6 +14,7 @@ import { treeInputs } from './tree-inputs.ts'
 export interface CompiledTree {
   /** `null` where the machine has errors. */
   readonly artifacts: readonly Artifact[] | null
+  readonly plan: Plan | null
   /** For the manifest. */
   readonly inputs: Readonly<Record<string, string>>
   readonly diagnostics: readonly Diagnostic[]
@@ -39,6 +41,7 @@ export function compileTree({ words, values }: TreeOptions, host: Host): Compile
   const programs = needsPrograms ? programArtifacts(plan, host.programDirectory) : []
   const treeRequest = { values, sources, lock, programDirectory: host.programDirectory }
   return {
+    plan,
     artifacts: isUsable ? [...compilation.artifacts, ...programs] : null,
     inputs: isRepeatable ? treeInputs(treeRequest, host.environment, recorded.names()) : {},
     diagnostics,

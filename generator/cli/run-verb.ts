@@ -16,6 +16,7 @@ const LOADERS: { readonly [Name in Exclude<VerbName, 'completion'>]: () => Promi
   schema: () => import('./verbs/schema.ts'),
   check: () => import('./verbs/check.ts'),
   up: () => import('./verbs/up.ts'),
+  apply: () => import('./verbs/apply.ts'),
   lock: () => import('./verbs/lock.ts'),
 }
 

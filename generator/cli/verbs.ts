@@ -152,6 +152,22 @@ export const VERBS = {
     },
     examples: [{ command: 'check rootfs', does: 'print all that s6 would stumble over' }],
   },
+  apply: {
+    help: 'Make the machine in this container the one of its machine file, as it is now',
+    words: layers,
+    options: {
+      file: machine.file,
+      set: machine.set,
+      gpus: machine.gpus,
+      'dry-run': { kind: 'flag', help: 'Change nothing; list files and services that would change' },
+      json: { kind: 'flag', help: 'Print the changes as JSON' },
+      ...findings,
+    },
+    examples: [
+      { command: 'apply --dry-run', does: 'list what would be written, started, restarted and reloaded' },
+      { command: 'apply', does: 'change what differs, and restart only services that became others' },
+    ],
+  },
   up: {
     help: 'Run a machine on this host, supervised, until Ctrl-C',
     words: layers,

@@ -8,6 +8,7 @@ export const CONTROL = {
   /** The down signal only: it is started again, but nothing follows up on a process that does not heed it. */
   restart: 'r',
   kill: 'k',
+  hangup: 'h',
   user1: '1',
   /** The supervisor itself ends when the service is down. */
   exit: 'x',

@@ -74,6 +74,37 @@ if (typeof engine === 'string' || missing !== null) {
     assert.is(container.stop().code, 0)
   })
 
+  test('a changed machine file is applied while the machine runs: only what became another one restarts', async () => {
+    const container = start()
+    await untilHealthy(container)
+    const pids = () => new Map(servicesOf(container.get('/services').body).map(({ name, pid }) => [name, pid]))
+    const before = pids()
+    const file = '/etc/machinegen/machine.yaml'
+    container.shell(
+      `sed -i 's/--fast/--lowvram/; s/^services:/services:\\n  tiny: { command: [sleep, "1000"] }/' ${file}`,
+    )
+    const dry = container.shell('machinegen apply --dry-run')
+    assert.is(dry.code, 0, dry.output)
+    assert.match(dry.output, /restart {2}comfyui-gpu0: command/)
+    assert.match(dry.output, /start {4}tiny/)
+    assert.equal(pids(), before)
+
+    const applied = container.shell('machinegen apply')
+    assert.is(applied.code, 0, applied.output)
+    await untilHealthy(container)
+    const after = pids()
+    assert.type(after.get('tiny'), 'number')
+    assert.is.not(after.get('comfyui-gpu0'), before.get('comfyui-gpu0'))
+    for (const name of ['nginx', 'automatic1111-gpu0', 'ollama']) assert.is(after.get(name), before.get(name), name)
+    assert.match(container.shell('machinegen apply').output, /nothing differs/)
+
+    container.shell(`sed -i '/tiny:/d' ${file}`)
+    assert.is(container.shell('machinegen apply').code, 0)
+    await untilHealthy(container)
+    assert.not.ok(pids().has('tiny'))
+    assert.is(container.stop().code, 0)
+  })
+
   test('a stop in the middle of a boot ends with 0', () => {
     for (const waitMs of [0, 100, 300, 600]) {
       const container = start({ SIMULATE_STARTUP_MS: '60000' })
