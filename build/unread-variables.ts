@@ -116,8 +116,8 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
       'Not read: no bucket is mirrored whole. Each file that the machine needs stands in `models`, and is fetched when it is missing or another.',
   },
   {
-    names: '`WORKER_LOCAL_PATH`, `WORKER_BUNDLE_MODE`, `USE_LOCAL_WORKER`, `STANDALONE_MODE`',
-    instead: 'Not read: a worker is run from `services.redisWorker.directory`, or by `services.redisWorker.command`.',
+    names: '`USE_LOCAL_WORKER`, `STANDALONE_MODE`',
+    instead: 'Not read: `services.redisWorker.localPath` takes a package that is on the machine.',
   },
   {
     names: '`WORKER_COMFYUI_HOST`, `WORKER_COMFYUI_PORT`, `COMFYUI_HOST`, `COMFYUI_PORT`, and the same for `A1111`',

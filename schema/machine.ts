@@ -499,9 +499,14 @@ export interface RedisWorker {
    */
   perGpu: boolean
   /**
-   * Where its package comes from.
+   * Where its package comes from, a tar archive: downloaded once for all GPUs. What is installed from there stays at the next start; `machine-provision worker-package --update` fetches the newest.
    */
   downloadUrl: string
+  /**
+   * SHA-256 of that archive. Anything else is refused, and another one is fetched as soon as this is. Absent: what the URL has.
+   */
+  sha256?: string
+  localPath?: Path
   /**
    * Kinds of job that it takes (`WORKER_CONNECTORS`). Empty: the services of this machine that it can drive.
    */

@@ -25,6 +25,8 @@ export interface Plan {
   /** Files that setup writes with secrets resolved, mode 0600: the workers' `.env`. */
   readonly secretFiles: readonly PlannedSecretFile[]
   readonly provisioning: PlannedProvisioning
+  /** `null`: nobody logs in. */
+  readonly ssh: PlannedSsh | null
   readonly stopBudget: StopBudget
 }
 
@@ -109,6 +111,7 @@ export type ServiceType =
   | 'redis-worker'
   | 'ollama'
   | 'custom'
+  | 'sshd'
   /** A task of the machine's own: models, custom nodes, ... */
   | 'provision'
 
@@ -252,7 +255,10 @@ export interface PlannedSecretFile {
 /** What the tasks of the machine fetch and check. */
 export interface PlannedProvisioning {
   readonly ollamaModels: readonly string[]
-  readonly workerPackageUrl: string | null
+  /** `null`: no job worker runs, or one that brings its own program. */
+  readonly workerPackage: PlannedWorkerPackage | null
+  /** `null`: nothing is checked. */
+  readonly verification: PlannedVerification | null
   readonly models: readonly PlannedModel[]
   readonly downloads: PlannedDownloads
   /** Variable (`HF_TOKEN`) -> name of the secret that it gives; those that the sources of this machine need. */
@@ -315,6 +321,43 @@ export interface PlannedWorkflows {
   readonly intervalMs: number | null
   /** Who owns the files. */
   readonly user: string | null
+}
+
+/** One package for the workers of all GPUs. */
+export interface PlannedWorkerPackage {
+  /** Where it comes from, unless it is on the machine. */
+  readonly url: string
+  /** A directory or an archive on the machine, in the place of the URL. */
+  readonly localPath: string | null
+  /** SHA-256 of the archive, in lower case. */
+  readonly sha256: string | null
+  /** Holds `versions/<version>`, and the links `current` and `previous` to two of them. */
+  readonly directory: string
+  /** The program's file in the package, looked for where the first machines did. */
+  readonly entryName: string
+  /** Its name in every version, whatever the package calls it. */
+  readonly entryLink: string
+}
+
+/** What the last task of a boot does. */
+export interface PlannedVerification {
+  /** How long it waits for what is still starting. */
+  readonly timeoutMs: number
+}
+
+/** The SSH server of the machine. */
+export interface PlannedSsh {
+  readonly port: number
+  readonly listen: string
+  /** Public keys as text, by the name of a secret: known when the machine boots. */
+  readonly authorizedKeysSecret: string | null
+  /** A file with more of them. */
+  readonly authorizedKeysSource: string | null
+  /** On the volume: a machine that restarts is the same one to its users. */
+  readonly hostKey: string
+  /** What sshd reads: both sources, checked. */
+  readonly authorizedKeysFile: string
+  readonly configFile: string
 }
 
 export interface PlannedDownloads {

@@ -129,6 +129,16 @@ export const path: Reader = reader('a path without ".."', (value) => (hasNoParen
 
 const hasNoParent = (value: string): boolean => !value.split('/').includes('..')
 
+/** `local` is the bundle that the October machines brought along; `remote` is what a machine does anyway. */
+export const bundleMode: Reader = {
+  accepts: '"local" or "remote"',
+  read: (mode) => {
+    const word = mode.toLowerCase()
+    if (word === 'remote') return null
+    return word === 'local' ? said('/service-manager/worker-bundled') : { problems: ['it must be "local" or "remote"'] }
+  },
+}
+
 /** The form that the schema gives to `services.redisWorker.downloadUrl`. */
 export const httpUrl: Reader = reader('a URL that begins with http:// or https://', (url) =>
   /^https?:\/\/[^\s"'`$\\{}<>|^]+$/.test(url) ? url : undefined,

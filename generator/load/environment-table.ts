@@ -3,6 +3,7 @@ import {
   absolutePath,
   argumentList,
   boolean,
+  bundleMode,
   connectors,
   gigabytes,
   gpuCount,
@@ -364,6 +365,17 @@ const serviceRows: readonly EnvironmentRow[] = [
     reader: httpUrl,
     description: 'Where the package of the worker comes from.',
     example: 'WORKER_DOWNLOAD_URL=https://example.com/emp-job-queue-worker.tar.gz',
+  },
+  {
+    pointer: `${WORKER}/localPath`,
+    within: WORKER,
+    variables: [
+      { name: 'WORKER_LOCAL_PATH', machines: ['K'] },
+      { name: 'WORKER_BUNDLE_MODE', machines: ['H'], reader: bundleMode, note: '`local`: where those machines had it' },
+    ],
+    reader: path,
+    description: 'The package of the worker on the machine, a directory or an archive.',
+    example: 'WORKER_LOCAL_PATH=/opt/worker',
   },
   {
     pointer: `${OLLAMA}/listen`,

@@ -9,8 +9,8 @@ import { planBundles } from './bundles.ts'
 import { inStartOrder, resolveDependencies } from './dependencies.ts'
 import { planDirectories } from './directories.ts'
 import { checkGpuMemory, planGpus } from './gpus.ts'
-import { checkLiteralSecrets, checkMixedSecrets } from './literal-secrets.ts'
 import { planLinks } from './links.ts'
+import { checkLiteralSecrets, checkMixedSecrets } from './literal-secrets.ts'
 import { readLock } from './lock-file.ts'
 import { checkInstanceNames, checkServiceName } from './names.ts'
 import { checkOverlay } from './overlay.ts'
@@ -94,6 +94,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     secrets: secrets.planned(),
     secretFiles: planWorkerFiles(context, services),
     provisioning,
+    ssh: null,
     stopBudget,
   }
   let made: ProvenanceByService | undefined

@@ -1,4 +1,5 @@
 import type { PlannedModel, PlannedProvisioning } from '../../schema/plan.ts'
+import { planWorkerPackage } from '../services/redis-worker.ts'
 import type { PlanContext } from '../services/service-type.ts'
 import { planCustomNodes, planGit, planWorkflows } from './git-sources.ts'
 import { planModels } from './models.ts'
@@ -36,7 +37,8 @@ export function planProvisioning(context: PlanContext): PlannedProvisioning {
   const workflows = planWorkflows(context)
   return {
     ollamaModels: settings.services.ollama?.enabled ? settings.services.ollama.models : [],
-    workerPackageUrl: settings.services.redisWorker?.enabled ? settings.services.redisWorker.downloadUrl : null,
+    workerPackage: planWorkerPackage(context),
+    verification: null,
     models,
     downloads: {
       parallelFiles,

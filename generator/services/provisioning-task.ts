@@ -77,7 +77,7 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
 
 /** The tasks that a machine has: one with nothing to do does not exist. */
 export function draftTasks(context: PlanContext, provisioning: PlannedProvisioning): ServiceDraft[] {
-  const { models, customNodes, workflows } = provisioning
+  const { models, customNodes, workflows, workerPackage } = provisioning
   const specs: TaskSpec[] = []
   if (models.some(({ when }) => when === 'before-start')) {
     specs.push({ name: 'models', pointer: '/models', optional: false })
@@ -87,6 +87,10 @@ export function draftTasks(context: PlanContext, provisioning: PlannedProvisioni
     specs.push({ name: 'models-background', pointer: '/models', optional: true, dependsOn: ['models'] })
   }
   if (customNodes !== null) specs.push({ name: 'custom-nodes', pointer: '/customNodes', optional: false })
+  if (workerPackage !== null) {
+    const optional = context.settings.services.redisWorker?.optional ?? false
+    specs.push({ name: 'worker-package', pointer: '/services/redisWorker/downloadUrl', optional })
+  }
   if (workflows !== null) {
     specs.push({ name: 'workflows', pointer: '/workflows', optional: true })
     if (workflows.intervalMs !== null)

@@ -1,5 +1,5 @@
 import type { RedisWorker } from '../../schema/machine.ts'
-import type { PlannedGpu } from '../../schema/plan.ts'
+import type { PlannedGpu, PlannedWorkerPackage } from '../../schema/plan.ts'
 import { instanceGpus } from './gpu-instances.ts'
 import { simulated } from './gpu-service.ts'
 import { type EnvironmentOf, PINNING_VARIABLES, readEnvironment } from './program.ts'
@@ -10,7 +10,24 @@ import { WORKER_BOOT_VARIABLES, type WorkerEnvironment, workerEnvironment } from
 /** A worker says in Redis that it is ready; one that does not counts as ready when it has run for this long. */
 const UPTIME_GRACE_MS = 2000
 
-const ENTRY_POINT = 'redis-direct-worker.js'
+/** What the program is called in the package, and by what name every version of the package has it. */
+const ENTRY_NAME = 'redis-direct-worker.js'
+const ENTRY_LINK = '.machinegen-entry'
+
+/** What the workers run; `null` where there are none, where they bring their own program, and for stand-ins. */
+export function planWorkerPackage(context: PlanContext): PlannedWorkerPackage | null {
+  const settings = context.settings.services.redisWorker
+  if (settings?.enabled !== true || settings.command !== undefined || context.simulate) return null
+  if (instanceGpus(context, settings.perGpu).length === 0) return null
+  return {
+    url: settings.downloadUrl,
+    localPath: settings.localPath === undefined ? null : context.place(settings.localPath),
+    sha256: settings.sha256?.toLowerCase() ?? null,
+    directory: context.place(settings.directory),
+    entryName: ENTRY_NAME,
+    entryLink: ENTRY_LINK,
+  }
+}
 
 export const redisWorker: ServiceKind<'redisWorker'> = {
   key: 'redisWorker',
@@ -69,6 +86,8 @@ function planAlike(context: PlanContext, settings: RedisWorker): Alike {
 function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGpu, alike: Alike): ServiceDraft {
   const name = `redis-worker-gpu${gpu.index}`
   const { directory, workers } = alike
+  const home = settings.command === undefined ? `${directory}/current` : directory
+  const program = `${home}/${ENTRY_LINK}`
   const id = workerId(context.settings.machine.id, gpu.index)
   const environment = alike.environmentOf(workers.ownOf(gpu, id), workers.alike)
   return {
@@ -79,10 +98,10 @@ function draftWorker(context: PlanContext, settings: RedisWorker, gpu: PlannedGp
       gpu: gpu.index,
       kind: 'longrun',
       ...simulated(context, 'redis-worker', name, gpu, {
-        command: [...(settings.command ?? ['node', ENTRY_POINT]), ...settings.args],
+        command: [...(settings.command ?? ['node', program]), ...settings.args],
         flags: settings.args,
-        workingDirectory: directory,
-        requiredFiles: settings.command === undefined ? [`${directory}/${ENTRY_POINT}`] : [],
+        workingDirectory: home,
+        requiredFiles: settings.command === undefined ? [program] : [],
         environment: environment.environment,
       }),
       user: settings.user ?? null,
@@ -142,8 +161,9 @@ function bootVariables(context: PlanContext, settings: RedisWorker): Record<stri
 }
 
 function dependenciesOf(settings: RedisWorker): ServiceDraft['dependsOn'] {
-  if (settings.dependsOn === undefined) return ['comfyui', 'automatic1111'].map((key) => ({ key, pointer: null }))
-  return settings.dependsOn.map((key, index) => ({ key, pointer: `/services/redisWorker/dependsOn/${index}` }))
+  const own = settings.dependsOn?.map((key, index) => ({ key, pointer: `/services/redisWorker/dependsOn/${index}` }))
+  const usual = ['comfyui', 'automatic1111'].map((key) => ({ key, pointer: null }))
+  return [{ key: 'worker-package', pointer: null }, ...(own ?? usual)]
 }
 
 /** Connector names of the job queue for the services of this machine. */

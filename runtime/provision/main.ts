@@ -5,12 +5,14 @@
 import { parseArgs } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
 import { loadPlan } from '../shared/load-plan.ts'
+import { ORDERS, type TaskOrder } from './framework/task-order.ts'
 import { setUpMachine } from './setup.ts'
 import { TASKS } from './tasks.ts'
 
 const TASK_NAMES = ['setup', ...Object.keys(TASKS)]
 
 const USAGE = `usage: machine-provision TASK --plan FILE [--dry-run] [--json]
+       machine-provision worker-package --plan FILE --update | --rollback
 tasks: ${TASK_NAMES.join(', ')}`
 
 interface Request {
@@ -18,6 +20,7 @@ interface Request {
   readonly planFile: string
   readonly dryRun: boolean
   readonly json: boolean
+  readonly order: TaskOrder
 }
 
 async function main(): Promise<number> {
@@ -40,10 +43,10 @@ function setUp({ planFile }: Request): number {
   return problems.length === 0 ? 0 : 1
 }
 
-async function provision({ task, planFile, dryRun, json }: Request): Promise<number> {
+async function provision({ task, planFile, dryRun, json, order }: Request): Promise<number> {
   try {
     const plan = loadPlan(planFile)
-    const [{ runTask }, provisioner] = await Promise.all([import('./framework/run-task.ts'), TASKS[task]!()])
+    const [{ runTask }, provisioner] = await Promise.all([import('./framework/run-task.ts'), TASKS[task]!(order)])
     const { stdout, env: environment } = process
     return await runTask({ task, plan, environment, dryRun, json, stdout }, provisioner)
   } catch (error) {
@@ -55,7 +58,13 @@ async function provision({ task, planFile, dryRun, json }: Request): Promise<num
 function readRequest(): Request | string {
   try {
     const { positionals, values } = parseArgs({
-      options: { plan: { type: 'string' }, 'dry-run': { type: 'boolean' }, json: { type: 'boolean' } },
+      options: {
+        plan: { type: 'string' },
+        'dry-run': { type: 'boolean' },
+        json: { type: 'boolean' },
+        update: { type: 'boolean' },
+        rollback: { type: 'boolean' },
+      },
       allowPositionals: true,
     })
     const [task = '', ...others] = positionals
@@ -65,7 +74,10 @@ function readRequest(): Request | string {
     const { plan: planFile, 'dry-run': dryRun = false, json = false } = values
     if (planFile === undefined) return `cannot run "${task}": --plan FILE is missing`
     if (task === 'setup' && (dryRun || json)) return 'cannot use --dry-run or --json with "setup"'
-    return { task, planFile, dryRun, json }
+    if (values.update && values.rollback) return 'cannot use --update and --rollback together'
+    const order = values.update ? 'update' : values.rollback ? 'rollback' : 'provision'
+    if (order !== 'provision' && !ORDERS[task]?.includes(order)) return `cannot use --${order} with "${task}"`
+    return { task, planFile, dryRun, json, order }
   } catch (error) {
     return (error as Error).message
   }

@@ -1,7 +1,9 @@
 import type { ProvisionTask } from './framework/task.ts'
+import type { TaskOrder } from './framework/task-order.ts'
 
 /** Every task by its name, which is the name of its service as well. Loaded when it runs: setup needs none of them. */
-export const TASKS: Readonly<Record<string, () => Promise<ProvisionTask>>> = {
+export const TASKS: Readonly<Record<string, (order: TaskOrder) => Promise<ProvisionTask>>> = {
   models: async () => (await import('./models/models-task.ts')).modelsTask('before-start'),
   'models-background': async () => (await import('./models/models-task.ts')).modelsTask('background'),
+  'worker-package': async (order) => (await import('./worker-package/worker-package-task.ts')).workerPackageTask(order),
 }

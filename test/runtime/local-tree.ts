@@ -77,6 +77,7 @@ export function localPlan(root: string, services: readonly PlannedService[], sid
     secrets: [],
     secretFiles: [],
     provisioning: planFixture().provisioning,
+    ssh: null,
     stopBudget: { chain: [], totalMs: 0, stopGracePeriodMs: 30_000 },
   }
 }

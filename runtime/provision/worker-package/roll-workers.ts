@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Plan, PlannedService } from '../../../schema/plan.ts'
+import { createObserver, type ServiceObservation, serviceDirectory } from '../../shared/observe-service.ts'
+import { CONTROL, sendControl } from '../../shared/service-control.ts'
+
+export interface RollOptions {
+  /** Hears what happens, a line each. */
+  readonly note: (line: string) => void
+  /** Hears how many have their result. */
+  readonly onDone: (service: string, problem: string | null) => void
+}
+
+const LOOK_MS = 100
+
+/** Pauses between two runs, clean-up and the sidecar's next look. */
+const SLACK_MS = 15_000
+
+/**
+ * Has the workers run the current version, one GPU after the other: each is asked to stop, which lets it finish or give back
+ * its job, and the next one's turn comes when it is ready again. The first that does not come back ends it, so that the
+ * others go on as they are; its problem is what is given back, else `null`. Needs no sidecar to give orders, but one to say
+ * that a worker is ready.
+ */
+export async function rollWorkers(
+  plan: Pick<Plan, 'services' | 'paths'>,
+  { note, onDone }: RollOptions,
+): Promise<string | null> {
+  const workers = plan.services.filter(({ type }) => type === 'redis-worker')
+  for (const worker of workers) {
+    const observe = createObserver(plan.paths, worker.name)
+    const seen = observe()
+    if (!isAtWork(seen)) {
+      note(`${worker.name} does not run: it has the new version when it is started`)
+      onDone(worker.name, null)
+      continue
+    }
+    note(`${worker.name} is asked to stop, and started again`)
+    const problem = await restart(plan, worker, seen, observe)
+    onDone(worker.name, problem)
+    if (problem !== null) return problem
+  }
+  return null
+}
+
+type AtWork = ServiceObservation & { readonly status: NonNullable<ServiceObservation['status']> }
+
+/** It runs, and is not just a `run` that waits. */
+function isAtWork(seen: ServiceObservation): seen is AtWork {
+  return seen.supervised && seen.status?.up === true && seen.status.wantUp && seen.waiting === null
+}
+
+async function restart(
+  { paths }: Pick<Plan, 'paths'>,
+  { name, stop, startupTimeoutMs }: PlannedService,
+  before: AtWork,
+  observe: () => ServiceObservation,
+): Promise<string | null> {
+  const directory = serviceDirectory(paths, name)
+  const isGone = () => {
+    const { status } = observe()
+    return status === null || !status.up || status.pid !== before.status.pid
+  }
+  if (sendControl(directory, CONTROL.restart) !== 'sent')
+    return `cannot restart "${name}": no supervisor looks after it`
+  if (!(await within(stop.timeoutMs, isGone))) {
+    sendControl(directory, CONTROL.kill)
+    if (!(await within(SLACK_MS, isGone)))
+      return `cannot restart "${name}": it does not end, not even when it is killed`
+  }
+  const timeoutMs = startupTimeoutMs + SLACK_MS
+  if (await within(timeoutMs, () => isReadyAgain(observe(), before))) return null
+  const seconds = Math.round(timeoutMs / 1000)
+  return `"${name}" is not ready with the new version after ${seconds} s: the workers after it keep theirs`
+}
+
+/** Its gate is newer than its process: an older one is the last run's. */
+function isReadyAgain({ status, gateOpenedAtMs }: ServiceObservation, before: AtWork): boolean {
+  if (status === null || !status.up || status.pid === before.status.pid || gateOpenedAtMs === null) return false
+  return gateOpenedAtMs >= status.changedAtMs
+}
+
+async function within(timeoutMs: number, condition: () => boolean): Promise<boolean> {
+  const deadlineMs = performance.now() + timeoutMs
+  for (;;) {
+    if (condition()) return true
+    if (performance.now() > deadlineMs) return false
+    await delay(LOOK_MS)
+  }
+}
