@@ -58,7 +58,9 @@ const TRANSIENT = new Set([408, 421, 425, 429])
 
 function refusal(url: URL, { head }: HttpResponse): DownloadError {
   const { status, headers } = head
-  const isTransient = TRANSIENT.has(status) || status >= 500
+  // Hubs that have had enough of us for a while say 403, and when to come back.
+  const isPaused = status === 403 && headers.has('retry-after')
+  const isTransient = TRANSIENT.has(status) || status >= 500 || isPaused
   const waitMs = isTransient ? parseRetryAfter(headers.get('retry-after'), Date.now()) : null
   return new DownloadError(isTransient ? 'transient' : 'refused', `${url.host} answers ${status}`, waitMs, status)
 }
