@@ -9,6 +9,7 @@ import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { openFileJournal } from '../runtime/sidecar/events/file-journal.ts'
+import { planFixture } from '../test/fixtures/plan-fixture.ts'
 import { journalAndOutbox, STREAM } from '../test/runtime/event-outbox.ts'
 import { freePorts, localPlan, plannedService, until } from '../test/runtime/local-tree.ts'
 import { type RedisServer, redisServer } from '../test/runtime/redis-server.ts'
@@ -147,7 +148,7 @@ async function writePlan(server: RedisServer): Promise<string> {
   const source = { kind: 'reference' as const, template: server.url }
   const plan = {
     ...localPlan(root, services, port),
-    redis: { urlSecret: 'redis-url', certificateAuthority: null },
+    redis: { ...planFixture().redis, urlSecret: 'redis-url' },
     secrets: [{ name: 'redis-url', field: '/redis/url', source }],
   }
   mkdirSync(`${root}/config`, { recursive: true })

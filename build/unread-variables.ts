@@ -45,9 +45,9 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
       'Not read; the originals checked them and used none. Set `liveness.interval`, `liveness.timeout` and `startup.timeout` of a service.',
   },
   {
-    names: '`MACHINE_STATUS_UPDATE_INTERVAL_SECONDS`, `UNIFIED_MACHINE_STATUS`',
+    names: '`UNIFIED_MACHINE_STATUS`',
     instead:
-      'Not read: the state of a machine is told when it changes. Workers always get `UNIFIED_MACHINE_STATUS=true`.',
+      'Not read: workers get `true` where the machine publishes their state (`redis.announcements.machineStatus`), `false` where they have to do it.',
   },
   {
     names: '`MACHINE_HAS_GPU`, `MACHINE_CPU_CORES`, `MACHINE_RAM_GB`, `MACHINE_DISK_GB`',

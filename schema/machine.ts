@@ -203,6 +203,23 @@ export interface Machine {
      */
     authToken: string
     certificateAuthority?: AbsolutePath
+    /**
+     * What it says there beside its own events, for the monitors and job APIs of the first machines (docs/events.md).
+     */
+    announcements: {
+      /**
+       * Whether `machine:startup:events` is told of the boot, of services that start and fail, and of the stop, with a record of each that is kept for a day.
+       */
+      startupEvents: boolean
+      /**
+       * Whether `machine:status:<id>` is told of the machine, its workers and their services, when they change and at each interval. Without it workers register themselves (`UNIFIED_MACHINE_STATUS=false`).
+       */
+      machineStatus: boolean
+      /**
+       * How often the status is said where nothing changes, from `1s` to `20s`: job APIs take a machine that was silent for 30 s for gone.
+       */
+      interval: string
+    }
   }
   /**
    * The program that tells the truth about the machine over HTTP.
@@ -210,6 +227,10 @@ export interface Machine {
   sidecar: {
     port: Port
     listen: Address
+    /**
+     * Where other hosts reach its API, as monitors are told. Absent: the machine's own address, with this port where `listen` lets others in, or else with that of the proxy and `/api`.
+     */
+    publicUrl?: string
     /**
      * Token that it wants to see before it changes something or shows logs. Empty: it makes one and keeps it in `<workspace>/.machine/api-token`, for its owner alone.
      */

@@ -36,6 +36,8 @@ export interface PlannedSidecar {
   readonly port: number
   /** `null`: none is given, so that the sidecar makes one. It resolves the secret itself: it runs before setup. */
   readonly tokenSecret: string | null
+  /** Where other hosts reach its API, without a slash at the end. `{address}` in it stands for the machine's own address. */
+  readonly publicUrl: string
   /** Origins of pages that may use its API from a browser; `*` for all. */
   readonly allowedOrigins: readonly string[]
 }
@@ -65,6 +67,17 @@ export interface PlannedRedis {
   readonly urlSecret: string | null
   /** File with the certificates (PEM) of who vouches for a server with TLS. */
   readonly certificateAuthority: string | null
+  readonly announcements: PlannedAnnouncements
+}
+
+/** What is said for the monitors and job APIs of the first machines. */
+export interface PlannedAnnouncements {
+  /** The channel `machine:startup:events` and its records. */
+  readonly startupEvents: boolean
+  /** The channel `machine:status:<id>`. */
+  readonly machineStatus: boolean
+  /** How often the status is said where nothing changes. */
+  readonly intervalMs: number
 }
 
 /** Absolute paths, as the running machine sees them. */

@@ -24,6 +24,15 @@ export function integer(minimum: number, maximum: number): Reader {
 
 export const port = integer(1, 65_535)
 
+/** Seconds without a unit, as the original machines wrote them, for a field that takes a duration. */
+export function seconds(minimum: number, maximum: number): Reader {
+  const accepts = `a whole number of seconds from ${minimum} to ${maximum}`
+  return reader(accepts, (text) => {
+    const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN
+    return value >= minimum && value <= maximum ? `${value}s` : undefined
+  })
+}
+
 /** A number of GPUs, or `auto`. */
 export const gpuCount: Reader = reader('a whole number from 0 to 64, or "auto"', (text) => {
   if (text.toLowerCase() === 'auto') return 'auto'

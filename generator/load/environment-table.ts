@@ -20,6 +20,7 @@ import {
   opposite,
   path,
   port,
+  seconds,
   text,
 } from './environment-readers.ts'
 import { anyWins, type Combine, type EnvironmentRow, firstWins, type Reader, readRow } from './environment-row.ts'
@@ -156,6 +157,13 @@ const machineRows: readonly EnvironmentRow[] = [
     reader: port,
     description: 'Port of the health API.',
     example: 'HEALTH_PORT=9090',
+  },
+  {
+    pointer: '/redis/announcements/interval',
+    variables: [{ name: 'MACHINE_STATUS_UPDATE_INTERVAL_SECONDS', machines: ['K', 'H'] }],
+    reader: seconds(1, 20),
+    description: 'How often the status of the machine is said where nothing changes.',
+    example: 'MACHINE_STATUS_UPDATE_INTERVAL_SECONDS=10',
   },
   {
     pointer: '/provisioning/downloadModels',

@@ -18,6 +18,7 @@ import { type PathOptions, placePath, planPaths } from './paths.ts'
 import { checkPorts } from './ports.ts'
 import { planProvisioning } from './provisioning.ts'
 import { planProxy, proxyClaims } from './proxy.ts'
+import { publicUrl } from './public-url.ts'
 import { durationMs } from './quantities.ts'
 import { checkRestartBudget } from './restart-budget.ts'
 import { checkRoutes, planRoutes } from './routes.ts'
@@ -89,7 +90,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     services,
     bundles: planBundles(services),
     proxy,
-    sidecar: planSidecar(context, services),
+    sidecar: planSidecar(context, services, proxy),
     redis: planRedis(context),
     secrets: secrets.planned(),
     secretFiles: planWorkerFiles(context, services),
@@ -193,23 +194,32 @@ function checkMachine(
   checkOverlay(settings.machine.s6Overlay, report)
 }
 
-function planSidecar(context: PlanContext, services: readonly PlannedService[]): Plan['sidecar'] {
+function planSidecar(
+  context: PlanContext,
+  services: readonly PlannedService[],
+  proxy: PlannedProxy | null,
+): Plan['sidecar'] {
   const sidecar = services.find((service) => service.type === 'sidecar')
   const { token, allowedOrigins } = context.settings.sidecar
+  const where = { listen: sidecar?.listen ?? '', address: sidecar?.address ?? '', port: sidecar?.port ?? 0 }
   return {
-    listen: sidecar?.listen ?? '',
-    address: sidecar?.address ?? '',
-    port: sidecar?.port ?? 0,
+    ...where,
     tokenSecret: context.secret('/sidecar/token', 'api-token', token),
+    publicUrl: publicUrl(context.settings.sidecar.publicUrl, where, proxy),
     allowedOrigins,
   }
 }
 
 function planRedis({ settings, secret, place }: PlanContext): Plan['redis'] {
-  const { url, certificateAuthority } = settings.redis
+  const { url, certificateAuthority, announcements } = settings.redis
   return {
     urlSecret: secret('/redis/url', 'redis-url', url),
     certificateAuthority: certificateAuthority === undefined ? null : place(certificateAuthority),
+    announcements: {
+      startupEvents: announcements.startupEvents,
+      machineStatus: announcements.machineStatus,
+      intervalMs: durationMs(announcements.interval),
+    },
   }
 }
 

@@ -21,6 +21,8 @@ export function workerEnvironment(context: PlanContext, connectors: readonly str
     NODE_ENV: 'production',
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
     ...MODE,
+    // The machine registers its workers and publishes their state itself, unless it says none of that.
+    UNIFIED_MACHINE_STATUS: String(context.settings.redis.announcements.machineStatus),
     ...LOGGING,
     ...SIMULATION,
     ...inPairs(TIMING),
@@ -54,9 +56,8 @@ export const WORKER_BOOT_VARIABLES: Readonly<Record<string, string>> = {
   WORKER_RAM_GB: '${WORKER_RAM_GB:-${MACHINE_RAM_GB:-8}}',
 }
 
-/** The machine registers its workers and publishes their state itself; their package is the one in `directory`. */
+/** Their package is the one in `directory`. */
 const MODE: Readonly<Record<string, string>> = {
-  UNIFIED_MACHINE_STATUS: 'true',
   STANDALONE_MODE: 'false',
   USE_LOCAL_WORKER: 'false',
   // Its port would be the same for every worker of the machine.

@@ -69,6 +69,7 @@ const VALUES: readonly (readonly [string, string, string, JsonValue])[] = [
   ['WORKSPACE_DIR', '/data', '/paths/workspace', '/data'],
   ['LOG_DIR', '/var/log/machine', '/paths/logs', '/var/log/machine'],
   ['SKIP_MODEL_DOWNLOAD', 'true', '/provisioning/downloadModels', false],
+  ['MACHINE_STATUS_UPDATE_INTERVAL_SECONDS', '5', '/redis/announcements/interval', '5s'],
   ['HEALTH_PORT', '9091', '/sidecar/port', 9091],
   ['MACHINE_HEALTH_PORT', '9091', '/sidecar/port', 9091],
   ['ENABLE_NGINX', 'false', '/services/nginx/enabled', false],

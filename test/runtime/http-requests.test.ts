@@ -246,7 +246,7 @@ test('a name that a page could have led here is not answered, but for health and
 
 test('an API that listens to the network answers to any name', async () => {
   const plan = testPlan({
-    sidecar: { listen: '0.0.0.0', address: '127.0.0.1', port: 0, tokenSecret: null, allowedOrigins: [] },
+    sidecar: { ...testPlan().sidecar, listen: '0.0.0.0', port: 0 },
   })
   const machine = await startHttpMachine({ plan })
   const { status } = await machine.ask('/services', { headers: { host: 'machine.example.com' } })
@@ -255,7 +255,7 @@ test('an API that listens to the network answers to any name', async () => {
 })
 
 const withOrigins = (allowedOrigins: string[]) =>
-  testPlan({ sidecar: { listen: '127.0.0.1', address: '127.0.0.1', port: 0, tokenSecret: null, allowedOrigins } })
+  testPlan({ sidecar: { ...testPlan().sidecar, port: 0, allowedOrigins } })
 
 test('pages of other origins change nothing, even with the token', async ({ machine }) => {
   const post = (headers: Record<string, string>) =>

@@ -6,6 +6,7 @@ import { stopMachine } from '../../runtime/local/stop-machine.ts'
 import { spoolDirectory, spoolEvent } from '../../runtime/shared/event-spool.ts'
 import { statusKey } from '../../runtime/sidecar/events/redis-voice.ts'
 import type { Plan } from '../../schema/plan.ts'
+import { planFixture } from '../fixtures/plan-fixture.ts'
 import { brief } from './event-story.ts'
 import { until } from './local-tree.ts'
 import { endAtLast, endLeftovers, type RedisServer, redisServer } from './redis-server.ts'
@@ -24,7 +25,7 @@ async function announcedMachine(template: string): Promise<MachineTree> {
     { name: 'worker', gpu: 0, workerId: WORKER, waitsFor: ['front'] },
   ])
   const secret = { name: 'redis-url', field: '/redis/url', source: { kind: 'reference' as const, template } }
-  const redis = { urlSecret: 'redis-url', certificateAuthority: null }
+  const redis = { ...planFixture().redis, urlSecret: 'redis-url' }
   const plan: Plan = { ...tree.plan, redis, secrets: [secret] }
   writeFileSync(tree.planFile, JSON.stringify(plan))
   return { ...tree, plan }
