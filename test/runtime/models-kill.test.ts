@@ -21,6 +21,7 @@ test('killed at any moment, it goes on where it was: every byte is right, and ha
   const random = () => generator.pop() ?? 0.5
   const server = await startModelServer()
   server.bytesPerSecond = 4 * MB
+  server.latencyMs = 30
   try {
     const contents = SIZES.map(fileOf)
     const models = contents.map((content, index) => {

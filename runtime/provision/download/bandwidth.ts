@@ -26,8 +26,13 @@ export function createBandwidth(bytesPerSecond: number | null, nowMs = () => per
   }
 }
 
+/** What the buffers of all transfers may take together: two for reading and two for writing, each. */
+const BUFFER_BYTES = 64 * 1024 * 1024
+const BUFFERS_PER_TRANSFER = 4
+
 /** How large reads may be: small where a limit is low, so that many small steps make it, and none is a long pause. */
-export function readBytes(bytesPerSecond: number | null, connections: number): number {
+export function readBytes(bytesPerSecond: number | null, transfers: number): number {
   const share = bytesPerSecond === null ? Number.POSITIVE_INFINITY : bytesPerSecond / 8
-  return Math.max(16 * 1024, Math.min(1024 * 1024, share, (24 * 1024 * 1024) / connections))
+  const memory = BUFFER_BYTES / BUFFERS_PER_TRANSFER / transfers
+  return Math.floor(Math.max(16 * 1024, Math.min(1024 * 1024, share, memory)))
 }

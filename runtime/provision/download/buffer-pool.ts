@@ -1,18 +1,16 @@
 /** Buffers that are used again: the memory of many short transfers would else grow between two collections. */
 export interface BufferPool {
-  readonly with: <Result>(use: (buffer: Buffer) => Promise<Result>) => Promise<Result>
+  readonly take: () => Buffer
+  /** One of another size is not kept. */
+  readonly give: (buffer: Buffer) => void
 }
 
 export function createBufferPool(sizeBytes: number): BufferPool {
   const free: Buffer[] = []
   return {
-    with: async (use) => {
-      const buffer = free.pop() ?? Buffer.allocUnsafeSlow(sizeBytes)
-      try {
-        return await use(buffer)
-      } finally {
-        free.push(buffer)
-      }
+    take: () => free.pop() ?? Buffer.allocUnsafeSlow(sizeBytes),
+    give: (buffer) => {
+      if (buffer.length === sizeBytes) free.push(buffer)
     },
   }
 }

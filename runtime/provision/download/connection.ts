@@ -1,23 +1,28 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import type { BufferPool } from './buffer-pool.ts'
 import { DownloadError } from './download-error.ts'
 import { connectThroughProxy, proxyFor } from './proxy.ts'
 
-/** What is to happen after some bytes: go on, pause for so many ms, or read no more. */
-export type Taken = number | 'enough'
-
-/** Gets bytes of a buffer that is used again at once. */
-export type TakeBytes = (bytes: Buffer) => Taken
+/** What is to happen after some bytes: go on, go on after something, or read no more. */
+export type Taken = 'more' | 'enough' | Promise<unknown>
 
 /**
- * A connection whose bytes arrive in one reused buffer. Reads are as large as the buffer then, and most of the work is the
- * kernel's: a general HTTP client takes a whole core for 700 MB/s in pieces of 64 KiB, and 140 MB of memory.
+ * Gets bytes as they come. `lasting` ones stay as they are until the promise that is given for them resolves; others are
+ * overwritten at once. After a promise little more comes before it resolves.
+ */
+export type TakeBytes = (bytes: Buffer, isLasting: boolean) => Taken
+
+/**
+ * A connection whose bytes arrive in two buffers that take turns: while one is written to the disk, the other is filled.
+ * Reads are as large as a buffer, so that most of the work is the kernel's: a general HTTP client takes a whole core for
+ * 700 MB/s in pieces of 64 KiB, and 140 MB of memory.
  */
 export interface Connection {
   readonly write: (text: string) => void
   /**
    * Passes on what arrives until `take` has enough, which gives true, or the other side ends, which gives false. Rejects
-   * where the connection breaks or is silent for too long.
+   * where the connection breaks, is silent for too long, or a promise that `take` gave is rejected.
    */
   readonly read: (take: TakeBytes, silenceMs: number) => Promise<boolean>
   readonly close: () => void
@@ -28,16 +33,28 @@ export type Environment = Readonly<Record<string, string | undefined>>
 const CONNECT_TIMEOUT_MS = 20_000
 
 /** Connects to the host of a URL: directly, or through the proxy that the environment names. */
-export async function openConnection(url: URL, buffer: Buffer, environment: Environment): Promise<Connection> {
-  const reading = createReading(buffer)
+export async function openConnection(url: URL, pool: BufferPool, environment: Environment): Promise<Connection> {
   const proxy = proxyFor(url, environment)
-  const socket = proxy === null ? connectDirectly(url, reading.onread) : await throughProxy(url, proxy)
-  if (proxy !== null) socket.on('data', reading.deliver)
-  await connected(socket, url.protocol === 'https:' ? 'secureConnect' : 'connect')
-  return reading.attach(socket)
+  const isTls = url.protocol === 'https:'
+  const turns = createTurns(pool)
+  const reading = createReading(turns)
+  try {
+    // What TLS has deciphered comes in pieces of its own, whether there is room or not: only plain bytes can stay.
+    const onread = { buffer: turns.next, callback: isTls ? reading.passing : reading.lasting }
+    const socket = proxy === null ? connectDirectly(url, onread) : await throughProxy(url, proxy)
+    if (proxy !== null) socket.on('data', reading.deliver)
+    await connected(socket, isTls ? 'secureConnect' : 'connect')
+    return reading.attach(socket)
+  } catch (error) {
+    turns.close()
+    throw error
+  }
 }
 
-type OnRead = { readonly buffer: Buffer; readonly callback: (length: number) => boolean }
+/** TLS takes a while to load, and what is set up at a boot needs none. */
+const connectTls = (options: ConnectionOptions): TLSSocket => process.getBuiltinModule('node:tls').connect(options)
+
+type OnRead = { readonly buffer: () => Buffer; readonly callback: (length: number) => boolean }
 
 function connectDirectly(url: URL, onread: OnRead): Socket {
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -79,8 +96,50 @@ function connected(socket: Socket, event: 'connect' | 'secureConnect'): Promise<
   })
 }
 
+/** Two buffers of which one is read into; each can be held for a while. */
+interface Turns {
+  /** The one that is read into next. */
+  readonly next: () => Buffer
+  /** Keeps the current one as it is until `until` settles, and goes on to the other; `onFree` hears when it is free. */
+  readonly hold: (until: Promise<unknown>, onFree: () => void) => void
+  /** Whether the current one is still held. */
+  readonly isFull: () => boolean
+  readonly close: () => void
+}
+
+function createTurns(pool: BufferPool): Turns {
+  const buffers = [pool.take(), pool.take()] as const
+  const held = [false, false]
+  let current = 0
+  let isClosed = false
+  const giveBack = (index: number) => pool.give(buffers[index]!)
+  return {
+    next: () => buffers[current]!,
+    isFull: () => held[current]!,
+    hold: (until, onFree) => {
+      const index = current
+      held[index] = true
+      current = 1 - index
+      const free = () => {
+        held[index] = false
+        if (isClosed) giveBack(index)
+        else onFree()
+      }
+      until.then(free, free)
+    },
+    close: () => {
+      if (isClosed) return
+      isClosed = true
+      for (const index of [0, 1]) if (!held[index]) giveBack(index)
+    },
+  }
+}
+
 interface Reading {
-  readonly onread: OnRead
+  /** For `onread`, with bytes that stay in their buffer, and with such as do not. */
+  readonly lasting: OnRead['callback']
+  readonly passing: OnRead['callback']
+  /** For the events of a socket that has buffers of its own. */
   readonly deliver: (bytes: Buffer) => void
   readonly attach: (socket: Socket) => Connection
 }
@@ -93,8 +152,8 @@ interface Reader {
 
 const TICK_MS = 1000
 
-/** Silence is counted in ticks, not by the clock: while a slow disk blocks this process, nobody else is silent. */
-function createReading(buffer: Buffer): Reading {
+/** Silence is counted in ticks, not by the clock: while this process waits for a slow disk, nobody else is silent. */
+function createReading(turns: Turns): Reading {
   let socket: Socket | null = null
   let reader: Reader | null = null
   let early: Buffer[] = []
@@ -110,29 +169,36 @@ function createReading(buffer: Buffer): Reading {
     outcome ??= result
     settle(outcome)
   }
-  const pass = (bytes: Buffer): boolean => {
+  const resume = () => {
+    ticks = 0
+    if (reader !== null && pauses === 0 && !turns.isFull()) socket?.resume()
+  }
+  const pauseUntil = (until: Promise<unknown>) => {
+    pauses += 1
+    until.then(() => {
+      pauses -= 1
+      resume()
+    }, settle)
+  }
+  /** What is to happen next; bytes that come before anybody wants them are kept. */
+  const offer = (bytes: Buffer, isLasting: boolean): Taken => {
     if (reader === null) {
-      // TLS hands over what it has deciphered, whether it was asked to pause or not.
       early.push(Buffer.from(bytes))
-      return false
+      return 'enough'
     }
     ticks = 0
-    const next = takeFrom(reader, bytes)
-    if (next === 0) return true
-    if (typeof next !== 'number') settle(next === 'enough' ? true : next)
-    else pause(next)
-    return false
+    const next = takeFrom(reader, bytes, isLasting)
+    if (next === 'more' || next instanceof Promise) return next
+    settle(next === 'enough' ? true : next)
+    return 'enough'
   }
-  const pause = (ms: number) => {
-    pauses += 1
-    setTimeout(() => {
-      pauses -= 1
-      ticks = 0
-      if (pauses === 0 && reader !== null) socket?.resume()
-    }, ms)
+  const passing = (bytes: Buffer, isLasting: boolean): boolean => {
+    const next = offer(bytes, isLasting)
+    if (next instanceof Promise) pauseUntil(next)
+    return next === 'more'
   }
   const tick = () => {
-    if (pauses === 0) ticks += 1
+    if (pauses === 0 && !turns.isFull()) ticks += 1
     if (reader === null || ticks < reader.silentTicks) return
     socket?.destroy()
     end(new DownloadError('transient', 'nothing came any more'))
@@ -152,30 +218,40 @@ function createReading(buffer: Buffer): Reading {
       }
       const waiting = early
       early = []
-      for (const bytes of waiting) pass(bytes)
-      if (reader === null) return
-      if (outcome !== null) settle(outcome)
-      else if (pauses === 0) socket?.resume()
+      for (const bytes of waiting) passing(bytes, true)
+      if (reader !== null && outcome !== null) settle(outcome)
+      else resume()
     })
 
   return {
-    onread: { buffer, callback: (length) => pass(buffer.subarray(0, length)) },
+    lasting: (length) => {
+      const next = offer(turns.next().subarray(0, length), true)
+      if (!(next instanceof Promise)) return next === 'more'
+      next.catch(settle)
+      turns.hold(next, resume)
+      return !turns.isFull()
+    },
+    passing: (length) => passing(turns.next().subarray(0, length), false),
     deliver: (bytes) => {
-      if (!pass(bytes)) socket?.pause()
+      if (!passing(bytes, true)) socket?.pause()
     },
     attach: (connectedSocket) => {
       socket = connectedSocket
       socket.on('error', end)
       socket.on('end', () => end(false))
       socket.on('close', () => end(new DownloadError('transient', 'the connection was cut')))
-      return { write: (text) => connectedSocket.write(text), read, close: () => connectedSocket.destroy() }
+      const close = () => {
+        connectedSocket.destroy()
+        turns.close()
+      }
+      return { write: (text) => connectedSocket.write(text), read, close }
     },
   }
 }
 
-function takeFrom({ take }: Reader, bytes: Buffer): Taken | Error {
+function takeFrom({ take }: Reader, bytes: Buffer, isLasting: boolean): Taken | Error {
   try {
-    return take(bytes)
+    return take(bytes, isLasting)
   } catch (error) {
     return error as Error
   }

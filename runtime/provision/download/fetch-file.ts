@@ -1,10 +1,13 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bandwidth } from './bandwidth.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import type { Taken } from './connection.ts'
 import { DownloadError } from './download-error.ts'
 import { adoptPart, discardPart, openPart, type PartFile, partPath, type Segment } from './part-file.ts'
 import type { RangeSource, SourceFacts } from './range-source.ts'
 import { type RetryOptions, withRetries } from './retry.ts'
+import { createSegmentWriter } from './segment-writer.ts'
 
 export interface FetchOptions {
   /** Where the file is to be in the end; its part stands beside it. */
@@ -16,16 +19,24 @@ export interface FetchOptions {
   /** Transfers at the same time. */
   readonly segments: number
   readonly bandwidth: Bandwidth
+  /** Buffers in which bytes wait for the disk, twice as large as what comes at a time. */
+  readonly staging: BufferPool
   readonly retries: number
   readonly onFailure: NonNullable<RetryOptions['onFailure']>
   /** Bytes that are there, whenever that changes. */
   readonly onProgress: (bytes: number) => void
   /** Bytes from the start without a gap, whenever that may have changed: they can be read back. */
-  readonly onFrontier: (bytes: number) => void
+  readonly onFrontier: ((bytes: number) => void) | null
 }
 
 /** A file smaller than two of these is fetched in one piece. */
 const LEAST_SEGMENT_BYTES = 16 * 1024 * 1024
+
+/**
+ * A source that answers sooner is near: one transfer fills the line, and several only take turns. It begins with one, and
+ * gets more where that turns out to be slow.
+ */
+const NEAR_MS = 15
 
 /**
  * What is left of a slow segment is shared with a transfer that has nothing to do, where that saves so much: what the slow
@@ -51,10 +62,11 @@ export async function fetchFile(options: FetchOptions): Promise<PartFile> {
 
 async function fetchRanges(options: FetchOptions, sizeBytes: number): Promise<PartFile> {
   const { target, facts, identity } = options
-  const count = Math.max(1, Math.min(options.segments, Math.floor(sizeBytes / LEAST_SEGMENT_BYTES)))
-  const part = openPart(target, { source: identity, sizeBytes, validator: facts.validator }, count)
+  const isNear = facts.latencyMs !== null && facts.latencyMs < NEAR_MS
+  const most = isNear ? 1 : Math.min(options.segments, Math.floor(sizeBytes / LEAST_SEGMENT_BYTES))
+  const part = openPart(target, { source: identity, sizeBytes, validator: facts.validator }, Math.max(1, most))
   options.onProgress(part.bytesDone())
-  options.onFrontier(part.frontier())
+  options.onFrontier?.(part.frontier())
   const transfer = createTransfer(options, part, sizeBytes)
   const wanted = sizeBytes < 2 * LEAST_SEGMENT_BYTES ? 1 : options.segments
   await Promise.all(Array.from({ length: wanted }, transfer.work))
@@ -78,14 +90,18 @@ function createTransfer(options: FetchOptions, part: PartFile, sizeBytes: number
 
   const readSegment = async (segment: Segment): Promise<void> => {
     const range = { start: segment.start + segment.done, end: segment.end, sizeBytes, signal: abort.signal }
-    await source.read({ ...range, validator: facts.validator }, (bytes) => {
-      const room = segment.end - segment.start - segment.done
-      const fitting = bytes.length > room ? bytes.subarray(0, room) : bytes
-      part.write(segment, fitting)
+    const writer = createSegmentWriter(part, segment, options.staging, () => {
       options.onProgress(part.bytesDone())
-      options.onFrontier(part.frontier())
-      return fitting.length === room ? 'enough' : bandwidth.take(fitting.length)
+      options.onFrontier?.(part.frontier())
     })
+    try {
+      await source.read({ ...range, validator: facts.validator }, (bytes, isLasting) => {
+        const taken = writer.take(bytes, isLasting)
+        return taken === 'enough' ? taken : paced(taken, bandwidth.take(bytes.length))
+      })
+    } finally {
+      await writer.finish()
+    }
     if (!isFull(segment) && !abort.signal.aborted) throw new DownloadError('transient', 'the connection was cut')
   }
   const fetchSegment = async (segment: Segment): Promise<void> => {
@@ -106,6 +122,10 @@ function createTransfer(options: FetchOptions, part: PartFile, sizeBytes: number
     }
   }
   return { work, error: () => failure }
+}
+
+function paced(taken: 'more' | Promise<unknown>, pauseMs: number): Taken {
+  return pauseMs === 0 ? taken : Promise.all([taken, delay(pauseMs)])
 }
 
 const isFull = ({ start, end, done }: Segment): boolean => start + done >= end
@@ -149,7 +169,7 @@ async function fetchWhole(options: FetchOptions): Promise<PartFile> {
         for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at, bytes.length - at)
         sizeBytes += bytes.length
         options.onProgress(sizeBytes)
-        return bandwidth.take(bytes.length)
+        return paced('more', bandwidth.take(bytes.length))
       })
     } finally {
       closeSync(descriptor)
@@ -159,6 +179,6 @@ async function fetchWhole(options: FetchOptions): Promise<PartFile> {
     }
   }
   await withRetries(attempt, { retries, onFailure })
-  options.onFrontier(sizeBytes)
+  options.onFrontier?.(sizeBytes)
   return adoptPart(target, options.identity, sizeBytes)
 }

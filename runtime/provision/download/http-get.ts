@@ -1,3 +1,4 @@
+import type { BufferPool } from './buffer-pool.ts'
 import { type Environment, openConnection, type TakeBytes, type Taken } from './connection.ts'
 import { DownloadError } from './download-error.ts'
 import { bodyDecoder } from './http-body.ts'
@@ -5,6 +6,8 @@ import { MAX_HEAD_BYTES, parseHead, type ResponseHead } from './http-head.ts'
 
 export interface HttpResponse {
   readonly head: ResponseHead
+  /** From the first packet to the head. */
+  readonly latencyMs: number
   /** Streams the body, to its end or until `take` has enough. A body that ends early is a `transient` error. */
   readonly body: (take: TakeBytes) => Promise<void>
   /** Ends the connection; nothing more is read. */
@@ -13,8 +16,8 @@ export interface HttpResponse {
 
 export interface GetOptions {
   readonly headers: Readonly<Record<string, string>>
-  /** Where bytes arrive; as large as reads shall be. */
-  readonly buffer: Buffer
+  /** Buffers as large as reads shall be. */
+  readonly buffers: BufferPool
   readonly environment: Environment
 }
 
@@ -25,12 +28,14 @@ const ANSWER_MS = 60_000
 const SILENCE_MS = 30_000
 
 /** Asks for a URL over HTTP/1.1, one request a connection, and gives the answer without reading its body. */
-export async function httpGet(url: URL, { headers, buffer, environment }: GetOptions): Promise<HttpResponse> {
-  const connection = await openConnection(url, buffer, environment)
+export async function httpGet(url: URL, { headers, buffers, environment }: GetOptions): Promise<HttpResponse> {
+  const startMs = performance.now()
+  const connection = await openConnection(url, buffers, environment)
   try {
     connection.write(requestText(url, headers))
     const { head, rest } = await readHead(connection)
-    return { head, close: connection.close, body: (take) => readBody(connection, head, rest, take) }
+    const latencyMs = performance.now() - startMs
+    return { head, latencyMs, close: connection.close, body: (take) => readBody(connection, head, rest, take) }
   } catch (error) {
     connection.close()
     throw error
@@ -67,7 +72,7 @@ async function readHead(connection: Connection): Promise<{ readonly head: Respon
       if (head.status >= 200) return 'enough'
     }
     if (received.length > MAX_HEAD_BYTES) throw new DownloadError('refused', 'its answer is no HTTP')
-    return 0
+    return 'more'
   }, ANSWER_MS)
   if (!isComplete || head === null) throw new DownloadError('transient', 'the connection was cut')
   return { head, rest: received }
@@ -76,20 +81,27 @@ async function readHead(connection: Connection): Promise<{ readonly head: Respon
 async function readBody(connection: Connection, head: ResponseHead, rest: Buffer, take: TakeBytes): Promise<void> {
   try {
     const decoder = bodyDecoder(head)
-    let next: Taken = 0
-    const emit = (bytes: Buffer) => {
-      if (next === 'enough') return
-      const wanted = take(bytes)
-      next = wanted === 'enough' ? wanted : Math.max(next as number, wanted)
+    let next: Taken = 'more'
+    const pass: TakeBytes = (bytes, isLasting) => {
+      next = 'more'
+      const isComplete = decoder.push(bytes, (body) => {
+        if (next !== 'enough') next = both(next, take(body, isLasting))
+      })
+      return isComplete ? 'enough' : next
     }
-    const pass = (bytes: Buffer): Taken => {
-      next = 0
-      return decoder.push(bytes, emit) ? 'enough' : next
-    }
-    if (pass(rest) === 'enough') return
+    const first = pass(rest, true)
+    if (first === 'enough') return
+    await first
     const isComplete = await connection.read(pass, SILENCE_MS)
     if (!isComplete && !decoder.endsWithConnection) throw new DownloadError('transient', 'the connection was cut')
   } finally {
     connection.close()
   }
+}
+
+/** A chunk of a chunked body may ask for something else than the one before it in the same read. */
+function both(a: Taken, b: Taken): Taken {
+  if (a === 'enough' || b === 'enough') return 'enough'
+  if (a === 'more') return b
+  return b === 'more' ? a : Promise.all([a, b])
 }

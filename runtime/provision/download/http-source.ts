@@ -21,10 +21,10 @@ export function httpSource(options: HttpSourceOptions): RangeSource {
   const { url, buffers, environment, headersFor } = options
   let resolved: { readonly url: URL; readonly atMs: number } | null = null
 
-  const ask = async (headers: Record<string, string>, buffer: Buffer, onRedirect?: (hop: HttpResponse) => void) => {
+  const ask = async (headers: Record<string, string>, onRedirect?: (hop: HttpResponse) => void) => {
     const from = resolved !== null && performance.now() - resolved.atMs < RESOLVED_FOR_MS ? resolved : null
     const all = (hop: URL) => ({ ...headers, ...headersFor(hop) })
-    const settings = { buffer, environment, headersFor: all, ...(onRedirect === undefined ? {} : { onRedirect }) }
+    const settings = { buffers, environment, headersFor: all, ...(onRedirect === undefined ? {} : { onRedirect }) }
     try {
       const answer = await request(from?.url ?? url, settings)
       resolved = { url: answer.url, atMs: from?.atMs ?? performance.now() }
@@ -36,25 +36,22 @@ export function httpSource(options: HttpSourceOptions): RangeSource {
     }
   }
   return {
-    probe: () =>
-      buffers.with(async (buffer) => {
-        resolved = null
-        const hops: HttpResponse[] = []
-        const answer = await ask({ Range: 'bytes=0-0' }, buffer, (hop) => hops.push(hop))
-        answer.close()
-        return factsOf(answer, hops)
-      }),
-    read: (range, take) =>
-      buffers.with(async (buffer) => {
-        const answer = await ask(rangeHeaders(range), buffer)
-        try {
-          checkAnswer(answer, range)
-        } catch (error) {
-          answer.close()
-          throw error
-        }
+    probe: async () => {
+      resolved = null
+      const hops: HttpResponse[] = []
+      const answer = await ask({ Range: 'bytes=0-0' }, (hop) => hops.push(hop))
+      answer.close()
+      return factsOf(answer, hops)
+    },
+    read: async (range, take) => {
+      const answer = await ask(rangeHeaders(range))
+      try {
+        checkAnswer(answer, range)
         await readBody(answer, range, take)
-      }),
+      } finally {
+        answer.close()
+      }
+    },
   }
 }
 
@@ -104,7 +101,7 @@ async function readBody(answer: Answer, { signal }: RangeRequest, take: TakeByte
   }
 }
 
-function factsOf({ url, head }: Answer, hops: readonly HttpResponse[]): SourceFacts {
+function factsOf({ url, head, latencyMs }: Answer, hops: readonly HttpResponse[]): SourceFacts {
   const { status, headers } = head
   const range = parseContentRange(headers.get('content-range'))
   const length = status === 200 ? headers.get('content-length') : undefined
@@ -122,6 +119,7 @@ function factsOf({ url, head }: Answer, hops: readonly HttpResponse[]): SourceFa
     fileName: parseFileName(firstHeader(all, 'content-disposition')) ?? lastPart(url),
     sha256: linked !== undefined && /^[0-9a-f]{64}$/i.test(linked) ? linked.toLowerCase() : null,
     revision: firstHeader(all, 'x-repo-commit') ?? null,
+    latencyMs,
   }
 }
 

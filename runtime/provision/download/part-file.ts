@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  write,
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -43,8 +44,8 @@ export interface PartFile {
   readonly bytesDone: () => number
   /** Bytes from the start of the file without a gap. */
   readonly frontier: () => number
-  /** Puts bytes behind those that a segment has. */
-  readonly write: (segment: Segment, bytes: Buffer) => void
+  /** Puts bytes behind those that a segment has; one call at a time for each. They are there when it resolves. */
+  readonly write: (segment: Segment, bytes: Buffer) => Promise<void>
   /** Cuts a segment in two; gives the new, later one. `null` where it is full. */
   readonly split: (segment: Segment, at: number) => Segment | null
   /** Brings all bytes to the disk, gives the file its name, and forgets the map. */
@@ -54,6 +55,16 @@ export interface PartFile {
 
 /** Gigabytes may still be on their way to the disk: others go on meanwhile. */
 const toDisk = promisify(fsync)
+
+/** Beside this thread: while bytes are copied to the disk, the next ones come in. Gives how many were written. */
+function writeAt(descriptor: number, bytes: Buffer, at: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(descriptor, bytes, at, bytes.length - at, position, (error, written) => {
+      if (error === null) resolve(written)
+      else reject(error)
+    })
+  })
+}
 
 const HEADER_BYTES = 4096
 const SLOT_BYTES = 32
@@ -122,6 +133,7 @@ function keepPart(target: string, initial: readonly Segment[]): PartFile {
   const map = openSync(mapPath(target), 'r+')
   const segments = [...initial]
   const number = Buffer.alloc(8)
+  let bytesDone = segments.reduce((sum, { done }) => sum + done, 0)
   let lastSyncMs = performance.now()
   let isOpen = true
   let isSyncing = false
@@ -152,13 +164,15 @@ function keepPart(target: string, initial: readonly Segment[]): PartFile {
   }
   return {
     segments,
-    bytesDone: () => segments.reduce((sum, { done }) => sum + done, 0),
+    bytesDone: () => bytesDone,
     frontier: () => frontierOf(segments),
-    write: (segment, bytes) => {
-      for (let at = 0; at < bytes.length; ) {
-        at += writeSync(data, bytes, at, bytes.length - at, segment.start + segment.done + at)
-      }
-      segment.done += bytes.length
+    write: async (segment, bytes) => {
+      const position = segment.start + segment.done
+      for (let at = 0; at < bytes.length; ) at += await writeAt(data, bytes, at, position + at)
+      // Another transfer may have taken over the end of the segment meanwhile.
+      const own = Math.min(bytes.length, segment.end - position)
+      segment.done += own
+      bytesDone += own
       note(segment.slot, 'done', segment.done)
       if (!isSyncing && performance.now() - lastSyncMs > SYNC_INTERVAL_MS) sync()
     },

@@ -12,6 +12,8 @@ export interface SourceFacts {
   readonly sha256: string | null
   /** The commit that a branch stands for just now, where it is one. */
   readonly revision: string | null
+  /** How long it took to answer; `null` where that says nothing of the way there. */
+  readonly latencyMs: number | null
 }
 
 export interface RangeRequest {

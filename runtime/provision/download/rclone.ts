@@ -168,5 +168,6 @@ function factsOf(text: string, location: string): SourceFacts {
     fileName: location.slice(location.lastIndexOf('/') + 1),
     sha256: null,
     revision: null,
+    latencyMs: null,
   }
 }

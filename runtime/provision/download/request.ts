@@ -1,3 +1,4 @@
+import type { BufferPool } from './buffer-pool.ts'
 import type { Environment } from './connection.ts'
 import { asDownloadError, DownloadError } from './download-error.ts'
 import { type HttpResponse, httpGet } from './http-get.ts'
@@ -8,7 +9,7 @@ export type HeadersFor = (url: URL) => Readonly<Record<string, string>>
 
 export interface RequestOptions {
   readonly headersFor: HeadersFor
-  readonly buffer: Buffer
+  readonly buffers: BufferPool
   readonly environment: Environment
   /** Looks at each redirect on the way: hubs say there what they know of the file. */
   readonly onRedirect?: (response: HttpResponse) => void
@@ -44,9 +45,9 @@ export async function request(start: URL, options: RequestOptions): Promise<Answ
   throw new DownloadError('refused', `${start.host} leads in circles: more than ${MAX_REDIRECTS} redirects`)
 }
 
-async function ask(url: URL, { headersFor, buffer, environment }: RequestOptions): Promise<HttpResponse> {
+async function ask(url: URL, { headersFor, buffers, environment }: RequestOptions): Promise<HttpResponse> {
   try {
-    return await httpGet(url, { headers: headersFor(url), buffer, environment })
+    return await httpGet(url, { headers: headersFor(url), buffers, environment })
   } catch (error) {
     const { kind, message } = asDownloadError(error)
     throw new DownloadError(kind, `${url.host}: ${message}`)

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { killTree } from './process-tree.ts'
 
 export interface CommandOptions {
   readonly cwd?: string
@@ -66,7 +67,7 @@ function settle(
     let isLate = false
     const expire = () => {
       isLate = true
-      child.kill('SIGKILL')
+      if (child.pid !== undefined) killTree(child.pid)
     }
     const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs)
     const finish = (code: number | null, problem: string | null) => {

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Bandwidth } from '../download/bandwidth.ts'
+import type { BufferPool } from '../download/buffer-pool.ts'
 import { findContentProblem } from '../download/check-content.ts'
 import { DownloadError } from '../download/download-error.ts'
 import { fetchFile } from '../download/fetch-file.ts'
@@ -14,6 +15,7 @@ export interface FetchModelOptions {
   readonly source: RangeSource
   readonly hasher: Hasher
   readonly bandwidth: Bandwidth
+  readonly staging: BufferPool
   readonly segments: number
   readonly retries: number
   readonly onProgress: (bytes: number) => void
@@ -77,10 +79,11 @@ function fetchPart(wanted: WantedModel, options: FetchModelOptions, hash: Follow
     identity,
     segments: options.segments,
     bandwidth: options.bandwidth,
+    staging: options.staging,
     retries: options.retries,
     onFailure: options.onTrouble,
     onProgress: options.onProgress,
-    onFrontier: (bytes) => hash?.advance(bytes),
+    onFrontier: hash === null ? null : hash.advance,
   })
 }
 

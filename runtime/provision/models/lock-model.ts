@@ -89,12 +89,12 @@ async function civitaiHash(
 ): Promise<string | null> {
   if (source.kind !== 'civitai') return null
   const url = new URL(`${civitaiEndpoint(environment)}/api/v1/model-versions/${source.versionId}`)
-  const buffer = Buffer.allocUnsafe(65_536)
-  const answer = await request(url, { headersFor: authorization(credentials), buffer, environment })
+  const buffers = createBufferPool(65_536)
+  const answer = await request(url, { headersFor: authorization(credentials), buffers, environment })
   const pieces: Buffer[] = []
   await answer.body((bytes) => {
     pieces.push(Buffer.from(bytes))
-    return 0
+    return 'more'
   })
   try {
     const { files } = JSON.parse(Buffer.concat(pieces).toString('utf8')) as CivitaiVersion
@@ -124,7 +124,7 @@ async function hashOf(source: RangeSource, facts: SourceFacts): Promise<string> 
     await source.read({ start: done, end, validator, sizeBytes, signal }, (bytes) => {
       hash.update(bytes)
       done += bytes.length
-      return 0
+      return 'more'
     })
     if (sizeBytes !== null && done !== sizeBytes) throw new DownloadError('transient', 'the connection was cut')
   }

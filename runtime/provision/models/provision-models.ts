@@ -1,6 +1,6 @@
 import type { PlannedModel } from '../../../schema/plan.ts'
 import { type Bandwidth, createBandwidth, readBytes } from '../download/bandwidth.ts'
-import { createBufferPool } from '../download/buffer-pool.ts'
+import { type BufferPool, createBufferPool } from '../download/buffer-pool.ts'
 import { findSpaceShortages, SPACE_MARGIN_BYTES } from '../download/disk-space.ts'
 import { asDownloadError, DownloadError } from '../download/download-error.ts'
 import { createHasher, type Hasher } from '../download/hasher.ts'
@@ -30,6 +30,7 @@ interface Run {
   readonly state: ModelState
   readonly hasher: Hasher
   readonly bandwidth: Bandwidth
+  readonly staging: BufferPool
   readonly open: (model: PlannedModel) => OpenedSource
 }
 
@@ -44,7 +45,8 @@ export async function provisionModels(
 ): Promise<ModelResult[]> {
   const { plan, environment, report, secret } = context
   const { parallelFiles, segments, bandwidthBytesPerSecond } = plan.provisioning.downloads
-  const buffers = createBufferPool(Math.floor(readBytes(bandwidthBytesPerSecond, parallelFiles * segments)))
+  const atATime = readBytes(bandwidthBytesPerSecond, parallelFiles * segments)
+  const buffers = createBufferPool(atATime)
   const shared = { provisioning: plan.provisioning, secret, environment }
   const rclone = openRclone(shared)
   const run: Run = {
@@ -52,6 +54,7 @@ export async function provisionModels(
     state: openModelState(plan.paths, when),
     hasher: createHasher(),
     bandwidth: createBandwidth(bandwidthBytesPerSecond),
+    staging: buffers,
     open: (model) => openSource(model, { ...shared, buffers, rclone }),
   }
   report.expect({ items: models.length, bytes: 0 })
@@ -199,6 +202,7 @@ async function downloadOnce(run: Run, { source }: OpenedSource, wanted: WantedMo
     source,
     hasher: run.hasher,
     bandwidth: run.bandwidth,
+    staging: run.staging,
     segments: downloads.segments,
     retries,
     onTrouble: onFailure,
