@@ -6,12 +6,13 @@ import { isSupervised } from '../shared/service-control.ts'
 import { decodeStatus } from '../shared/supervise-status.ts'
 
 /**
- * Removes gates, waits and progress that an earlier boot left: a `/run` that outlives a container, a machine that was killed. What
- * belongs to a service that this supervisor has run already stays, so that setup can be repeated on a running machine.
+ * Removes gates, waits, progress and the sidecar's words to services that an earlier boot left: a `/run` that outlives a
+ * container, a machine that was killed. What belongs to a service that this supervisor has run already stays, so that setup can be repeated on a running machine.
  */
 export function clearStaleGates(plan: Pick<Plan, 'paths' | 'services'>): void {
   const known = new Map(plan.services.map((service) => [service.name, service]))
-  const directories = [plan.paths.gates, waitingDirectory(plan.paths), progressDirectory(plan.paths)]
+  const told = ['faults', 'held'].map((name) => `${plan.paths.run}/${name}`)
+  const directories = [plan.paths.gates, waitingDirectory(plan.paths), progressDirectory(plan.paths), ...told]
   for (const directory of directories.filter((path) => existsSync(path))) {
     for (const name of readdirSync(directory)) {
       const service = known.get(name.replace(/\.json$/, ''))

@@ -108,6 +108,14 @@ test('a run that was replaced without a record counts as an end that nobody saw'
   assert.is(it.record('app').history.restarts, 1)
 })
 
+test('a death that was noted before the status tells of it counts once', () => {
+  const it = story([app]).see('app', running(5, 10), 20)
+  const deaths = [died(100, code(1))]
+  it.see('app', running(5, 10, { deaths }), 101).see('app', running(5, 10, { deaths }), 102)
+  it.see('app', running(6, 110, { deaths }), 120)
+  assert.is(it.record('app').history.restarts, 1)
+})
+
 test('however the looks fall, every death is counted once', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 5 }), { maxLength: 40 }), (steps) => {

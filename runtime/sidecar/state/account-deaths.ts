@@ -46,8 +46,14 @@ export function accountDeaths(
   const { living } = history
   const wasReplaced = fresh.length === 0 && living !== null && incarnation !== null && living !== incarnation
   if (wasReplaced) history = countUnseenDeath(history, nowMs)
-  const nowLiving = incarnation ?? (fresh.length > 0 ? null : living)
+  const nowLiving = isOver(status, allDeaths) ? null : (incarnation ?? (fresh.length > 0 ? null : living))
   const restarts = history.earlierRestarts + (status?.up ? history.deaths : Math.max(0, history.deaths - 1))
   if (nowLiving === history.living && restarts === history.restarts) return history
   return { ...history, living: nowLiving, restarts }
+}
+
+/** The death of the run that the status still tells of is noted already: a supervisor writes the status last. */
+function isOver(status: ServiceObservation['status'], deaths: ServiceObservation['allDeaths']): boolean {
+  const last = deaths.at(-1)
+  return status !== null && last !== undefined && last.atMs > status.changedAtMs
 }
