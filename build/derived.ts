@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import Ajv2020 from 'ajv/dist/2020.js'
+import Ajv from 'ajv'
 import standaloneCode from 'ajv/dist/standalone/index.js'
 import { compile as compileTypes } from 'json-schema-to-typescript'
 import { ENVIRONMENT_TABLE } from '../generator/load/environment-table.ts'
@@ -24,6 +24,7 @@ export async function generateDerived(): Promise<DerivedFile[]> {
     { path: 'docs/configuration.md', content: configurationDoc(schema, ENVIRONMENT_TABLE), committed: true },
     { path: 'generator/generated/validate-machine.js', content: validator(schema), committed: false },
     { path: 'generator/generated/validate-machine.d.ts', content: VALIDATOR_TYPES, committed: false },
+    { path: 'generator/generated/schema-texts.ts', content: schemaTexts(schema), committed: false },
     { path: 'generator/generated/templates.js', content: templates(), committed: false },
     { path: 'generator/generated/templates.d.ts', content: TEMPLATE_TYPES, committed: false },
     { path: 'generator/generated/static-files.ts', content: staticFiles(), committed: false },
@@ -57,8 +58,10 @@ function withDefaultsRequired(node: unknown): unknown {
 }
 
 /** ajv's checks as plain code: compiling the schema at run time would cost more than the whole render. */
-function validator(schema: object): string {
-  const ajv = new Ajv2020.default({
+function validator(schema: SchemaNode): string {
+  // The schema uses none of what 2020-12 added (ajv refuses a keyword that it does not know), and the class for it makes
+  // code that keeps track of what has been evaluated.
+  const ajv = new Ajv.default({
     allErrors: true,
     messages: false,
     useDefaults: true,
@@ -68,18 +71,45 @@ function validator(schema: object): string {
     code: { source: true, esm: true },
   })
   for (const keyword of ['x-machinegen-secret', 'x-machinegen-path']) ajv.addKeyword(keyword)
-  const code = standaloneCode.default(ajv, ajv.compile(withoutProse(schema) as object))
+  const { $schema: _, ...checked } = withoutProse(schema) as SchemaNode
+  const code = standaloneCode
+    .default(ajv, ajv.compile(checked))
+    .replace(NOTED_ERROR, 'vErrors = failed(vErrors, $2);')
+    .replace(UNREAD_PATH, '')
   // ajv leaves `require` in the code of an ES module. How a CommonJS default arrives depends on the loader.
   const modules = [...new Set([...code.matchAll(REQUIRED_DEFAULT)].map((match) => match[1] ?? ''))]
   const imports = modules.map((name, index) => `import module${index} from ${JSON.stringify(`${name}.js`)}\n`).join('')
   const byName = (_: string, name: string) =>
     `(module${modules.indexOf(name)}.default ?? module${modules.indexOf(name)})`
-  return imports + code.replaceAll(REQUIRED_DEFAULT, byName)
+  return imports + FAILED + code.replaceAll(REQUIRED_DEFAULT, byName)
 }
 
 const REQUIRED_DEFAULT = /require\("([^"]+)"\)\.default/g
 
-/** The generated code holds a copy of the schema: what no check reads is left out of it. */
+/** How ajv notes an error, at each of three hundred places: a third of its code, which every render loads and never runs. */
+const NOTED_ERROR =
+  /const (err\d+) = (\{instancePath.+?\});if\(vErrors === null\)\{vErrors = \[\1\];\}else \{vErrors\.push\(\1\);\}/g
+
+/** Where in the schema an error is from: nobody asks. */
+const UNREAD_PATH = /,schemaPath:"(?:[^"\\]|\\.)*"/g
+
+/** The same in one place. */
+const FAILED = `function failed(errors, error) {
+  if (errors === null) return [error]
+  errors.push(error)
+  return errors
+}
+`
+
+/** As texts, which are parsed when they are needed: the whole schema is three times as long as what a render reads of it. */
+function schemaTexts(schema: SchemaNode): string {
+  const texts = { wholeSchema: schema, schemaWithoutProse: withoutProse(schema) }
+  return Object.entries(texts)
+    .map(([name, value]) => `export const ${name} = ${JSON.stringify(JSON.stringify(value))}\n`)
+    .join('')
+}
+
+/** Without what no check reads. */
 function withoutProse(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(withoutProse)
   if (typeof node !== 'object' || node === null) return node
@@ -103,15 +133,15 @@ function templates(): string {
   return `export default {\n${entries.join(',\n')}\n}\n`
 }
 
-/** The files of rootfs/ that the compiler emits as they are, by their path in a machine. */
+/** The files of rootfs/ that the compiler emits as they are, by their path in a machine. The others are for the image. */
 function staticFiles(): string {
-  const entries = readdirSync('rootfs', { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => `${entry.parentPath}/${entry.name}`)
-    .sort()
-    .map((file) => `  ${JSON.stringify(file.slice('rootfs'.length))}: ${JSON.stringify(readFileSync(file, 'utf8'))},`)
+  const entries = EMITTED_FILES.map(
+    (path) => `  ${JSON.stringify(path)}: ${JSON.stringify(readFileSync(`rootfs${path}`, 'utf8'))},`,
+  )
   return `export const staticFiles = {\n${entries.join('\n')}\n} as const\n`
 }
+
+const EMITTED_FILES = ['/usr/lib/machinegen/service.sh']
 
 const VALIDATOR_TYPES = `/** What ajv's generated code says of one failed keyword. */
 export interface SchemaError {

@@ -6,7 +6,7 @@ import validateMachine, { type SchemaError } from '../generated/validate-machine
 import { childPointer, type JsonObject, type JsonValue, type Pointer, pointerKeys } from '../load/origin.ts'
 import { locate, type Origins } from './locate.ts'
 import { retypeInterpolated } from './retype-interpolated.ts'
-import { machineSchema, resolveNode, schemaAt } from './schema-walk.ts'
+import { describedAt, machineSchema, resolveNode, schemaAt } from './schema-walk.ts'
 import { mayBeSecret } from './secret-places.ts'
 import { type Sketch, sketchOf } from './sketch.ts'
 
@@ -106,7 +106,7 @@ function missingKey(parent: Pointer, key: string, origins: Origins): Finding {
     const hint = guess === undefined ? `built-in: ${BUILT_IN_SERVICES.join(', ')}` : `did you mean "${guess}"?`
     return finding('UNKNOWN_SERVICE', parent, 'key', origins, message, hint)
   }
-  const example = JSON.stringify(schemaAt(pointerKeys(pointer))?.examples?.[0] ?? '...')
+  const example = JSON.stringify(describedAt(pointerKeys(pointer))?.examples?.[0] ?? '...')
   const place = parent === '' ? 'the machine file' : `"${dotted(parent)}"`
   const message = `cannot use ${place}: "${key}" is missing`
   // Two keys may be missing in one place.
@@ -120,7 +120,7 @@ function badVariableName(parent: Pointer, name: string, origins: Origins): Findi
 
 function wrongValue(error: SchemaError, value: JsonValue | undefined, origins: Origins): Finding {
   const pointer = error.instancePath
-  const node = schemaAt(pointerKeys(pointer))
+  const node = describedAt(pointerKeys(pointer))
   const subject = `cannot use ${shownValue(pointer, value)} for "${dotted(pointer)}"`
   const code = codeOf(error, pointer)
   return finding(
@@ -147,7 +147,7 @@ function codeOf(error: SchemaError, pointer: Pointer): DiagnosticCode {
 }
 
 function reason(error: SchemaError, value: JsonValue | undefined): string {
-  const node = schemaAt(pointerKeys(error.instancePath))
+  const node = describedAt(pointerKeys(error.instancePath))
   const format = node?.$ref ?? ''
   if (error.keyword === 'type' && format.endsWith('/duration')) return 'a duration needs a unit'
   if (error.keyword === 'type' && format.endsWith('/size')) return 'a size needs a unit'
@@ -186,7 +186,7 @@ function limit(keyword: string, params: Readonly<Record<string, unknown>>): stri
 }
 
 function machineDef(reference: string): string | undefined {
-  return machineSchema.$defs?.[reference.replace('#/$defs/', '')]?.description?.replace(/\.$/, '')
+  return machineSchema().$defs?.[reference.replace('#/$defs/', '')]?.description?.replace(/\.$/, '')
 }
 
 function alternatives(nodes: readonly { $ref?: string; type?: string | readonly string[]; const?: unknown }[]): string {

@@ -1,4 +1,4 @@
-import schema from '../../schema/machine.schema.json' with { type: 'json' }
+import { schemaWithoutProse, wholeSchema } from '../generated/schema-texts.ts'
 
 /** The keywords of a JSON Schema node that the compiler reads itself; checking is done by ajv's generated code. */
 export interface SchemaNode {
@@ -22,29 +22,60 @@ export interface SchemaNode {
   readonly 'x-machinegen-path'?: 'any' | 'absolute'
 }
 
-export const machineSchema: SchemaNode = schema as SchemaNode
+/** The schema of machine files, descriptions and all. */
+export function machineSchema(): SchemaNode {
+  whole ??= JSON.parse(wholeSchema) as SchemaNode
+  return whole
+}
 
-/** A node with its `$ref` followed; keywords beside the `$ref` win. */
+let whole: SchemaNode | undefined
+
+/** What checks read of it. */
+const root = JSON.parse(schemaWithoutProse) as SchemaNode
+
+/** A node with its `$ref` followed, without the prose behind that; keywords beside the `$ref` win. */
 export function resolveNode(node: SchemaNode): SchemaNode {
-  if (node.$ref === undefined) return node
   const known = resolved.get(node)
   if (known !== undefined) return known
-  const target = machineSchema.$defs?.[node.$ref.replace('#/$defs/', '')]
-  const whole = target === undefined ? node : { ...resolveNode(target), ...node }
-  resolved.set(node, whole)
-  return whole
+  const target = resolveIn(root, node)
+  resolved.set(node, target)
+  return target
 }
 
 /** The schema does not change, and each value of a document asks for the nodes above its own. */
 const resolved = new WeakMap<SchemaNode, SchemaNode>()
 
-/** The schema of the value at a path of keys, or `null` where the format has no such place. */
+function resolveIn(schema: SchemaNode, node: SchemaNode): SchemaNode {
+  if (node.$ref === undefined) return node
+  const target = schema.$defs?.[node.$ref.replace('#/$defs/', '')]
+  return target === undefined ? node : { ...resolveIn(schema, target), ...node }
+}
+
+/** The schema of the value at a path of keys, without prose, or `null` where the format has no such place. */
 export function schemaAt(keys: readonly string[]): SchemaNode | null {
-  let node: SchemaNode = machineSchema
+  return nodeAt(root, keys, resolveNode)
+}
+
+/** The same with descriptions and examples, for messages. */
+export function describedAt(keys: readonly string[]): SchemaNode | null {
+  return nodeAt(machineSchema(), keys, describedNode)
+}
+
+/** A node of `machineSchema` with its `$ref` followed. */
+export function describedNode(node: SchemaNode): SchemaNode {
+  return resolveIn(machineSchema(), node)
+}
+
+function nodeAt(
+  schema: SchemaNode,
+  keys: readonly string[],
+  resolve: (node: SchemaNode) => SchemaNode,
+): SchemaNode | null {
+  let node = schema
   for (const key of keys) {
     const child = childSchema(node, key)
     if (child === null) return null
-    node = resolveNode(child)
+    node = resolve(child)
   }
   return node
 }

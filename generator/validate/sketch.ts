@@ -3,7 +3,7 @@ import validateMachine, { type SchemaError } from '../generated/validate-machine
 import { childPointer, type JsonObject, type JsonValue, type Pointer, pointerKeys } from '../load/origin.ts'
 import type { Finding } from '../services/service-type.ts'
 import type { Origins } from './locate.ts'
-import { schemaAt } from './schema-walk.ts'
+import { describedAt } from './schema-walk.ts'
 
 /** A machine of the right shape, made of one that is not: good for finding more mistakes, and for nothing else. */
 export interface Sketch {
@@ -38,7 +38,7 @@ export function sketchOf(document: JsonObject, unresolved: ReadonlySet<Pointer>)
 function amend(draft: JsonObject, { keyword, instancePath, params }: SchemaError): Pointer | null {
   if (keyword === 'required') {
     const pointer = childPointer(instancePath, String(params.missingProperty))
-    const example = schemaAt(pointerKeys(pointer))?.examples?.[0]
+    const example = describedAt(pointerKeys(pointer))?.examples?.[0]
     const parent = valueAt(draft, pointerKeys(instancePath))
     if (instancePath === '' || example === undefined || !isMap(parent)) return null
     parent[String(params.missingProperty)] = structuredClone(example) as JsonValue

@@ -6,7 +6,7 @@ import { compile } from '../../generator/compile.ts'
 import { ENVIRONMENT_TABLE } from '../../generator/load/environment-table.ts'
 import { machineSchema, type SchemaNode } from '../../generator/validate/schema-walk.ts'
 
-const page = configurationDoc(machineSchema, ENVIRONMENT_TABLE)
+const page = configurationDoc(machineSchema(), ENVIRONMENT_TABLE)
 
 /** Anchors as GitHub makes them from headings. */
 function anchorsOf(markdown: string): Set<string> {
@@ -20,7 +20,7 @@ function anchorsOf(markdown: string): Set<string> {
 }
 
 test('the same schema and table give the same page', () => {
-  assert.is(configurationDoc(structuredClone(machineSchema), [...ENVIRONMENT_TABLE]), page)
+  assert.is(configurationDoc(structuredClone(machineSchema()), [...ENVIRONMENT_TABLE]), page)
 })
 
 test('the complete example compiles without a finding', () => {
@@ -39,8 +39,8 @@ function namesOf(node: SchemaNode, prefix = ''): string[] {
 }
 
 test('the page has every field of the format', () => {
-  const { services: _, ...sections } = machineSchema.properties ?? {}
-  const names = [...Object.values(sections), ...Object.values(machineSchema.$defs ?? {})].flatMap((node) =>
+  const { services: _, ...sections } = machineSchema().properties ?? {}
+  const names = [...Object.values(sections), ...Object.values(machineSchema().$defs ?? {})].flatMap((node) =>
     namesOf(node),
   )
   assert.ok(names.length > 150)

@@ -16,7 +16,7 @@ export function run({ words, values }: Invocation<'init'>, host: Host): number {
   mkdirSync(dirname(file), { recursive: true })
   writeNew(file, `# yaml-language-server: $schema=./${SCHEMA_FILE}\n${STARTERS[values.example]}`, values.force)
   // Made from the compiler alone: replacing it loses nothing.
-  writeFileSync(schemaFile, `${JSON.stringify(machineSchema, null, 2)}\n`)
+  writeFileSync(schemaFile, `${JSON.stringify(machineSchema(), null, 2)}\n`)
   host.print(`${file}\n${schemaFile}\n`)
   if (!values.quiet) host.say(`next: machinegen validate ${file}\n`)
   return EXIT.done
