@@ -90,13 +90,15 @@ function updateDatabase(tell: (line: string) => void): void {
 }
 
 function execute(program: string, words: readonly string[]): void {
-  const { status, error, stdout, stderr } = spawnSync(program, words, {
+  const { status, error, stderr } = spawnSync(program, words, {
     encoding: 'utf8',
+    // Node's pipes are sockets, and nginx opens /dev/stdout, which a socket refuses.
+    stdio: ['ignore', 'ignore', 'pipe'],
     timeout: 2 * UPDATE_TIMEOUT_MS,
     env: { ...process.env, PATH: `/command:${process.env.PATH ?? '/usr/bin:/bin'}` },
   })
   if (status === 0) return
-  const why = error?.message ?? (`${stderr}${stdout}`.trim() || `exit code ${status}`)
+  const why = error?.message ?? (stderr.trim() || `exit code ${status}`)
   throw new ApplyError(`cannot run ${program.split('/').at(-1)}: ${why}`)
 }
 

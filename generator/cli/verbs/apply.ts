@@ -1,10 +1,12 @@
-import { accessSync, constants, readlinkSync } from 'node:fs'
+import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs'
 import { ApplyError, applyToContainer } from '../../../runtime/apply/apply-to-container.ts'
 import { isQuiet, type ServiceChanges, serviceChanges } from '../../../runtime/apply/service-changes.ts'
 import { loadPlan } from '../../../runtime/shared/load-plan.ts'
 import { isScanned } from '../../../runtime/shared/service-control.ts'
 import type { Plan } from '../../../schema/plan.ts'
+import type { Artifact } from '../../artifact.ts'
 import { applyTree } from '../../write/apply.ts'
+import type { Change } from '../../write/compare.ts'
 import { compileTree } from '../compile-tree.ts'
 import { complaint, EXIT, failure } from '../failure.ts'
 import type { Host } from '../host.ts'
@@ -42,11 +44,7 @@ export async function run({ words, values }: Invocation<'apply'>, host: Host): P
   if (tree.artifacts === null || tree.plan === null) return EXIT.findings
   const options = { outputDirectory: root, artifacts: tree.artifacts, inputs: tree.inputs, force: true }
   const seen = applyTree({ ...options, dryRun: true })
-  const changes = serviceChanges(
-    running,
-    tree.plan,
-    seen.changes.map(({ path }) => path),
-  )
+  const changes = serviceChanges(running, tree.plan, weightyPaths(seen.changes, tree.artifacts, root))
   if (values.json)
     host.print(
       `${JSON.stringify({ files: seen.changes.map(({ path, kind }) => ({ path, kind })), ...changes }, null, 2)}\n`,
@@ -71,6 +69,28 @@ async function carryOut(plan: Plan, changes: ServiceChanges, host: Host): Promis
     if (!(error instanceof ApplyError)) throw error
     host.say(complaint(error.message, 'the tree is the new one; mend it and run apply again'))
     return EXIT.system
+  }
+}
+
+/** Files that mean something else than before: all that differ in more than the line that says what they are made from. */
+function weightyPaths(changes: readonly Change[], artifacts: readonly Artifact[], root: string): string[] {
+  const wanted = new Map(artifacts.map(({ path, content }) => [path, content]))
+  return changes
+    .map(({ path }) => path)
+    .filter((path) => {
+      const after = wanted.get(path)
+      const before = readIfThere(`${root}/${path}`)
+      return after === undefined || before === null || withoutMarker(before) !== withoutMarker(String(after))
+    })
+}
+
+const withoutMarker = (text: string): string => text.replace(/^.*Made by machinegen from .*$/m, '')
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
   }
 }
 
