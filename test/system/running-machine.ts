@@ -18,13 +18,23 @@ const { bin } = JSON.parse(readFileSync('package.json', 'utf8'))
 const started: RunningMachine[] = []
 
 /** Starts a machine file with stand-ins, on free ports. The stand-ins' knobs go in by the environment. */
-export async function startMachine(text: string, environment: Record<string, string> = {}): Promise<RunningMachine> {
+export async function startMachine(
+  text: string,
+  environment: Record<string, string> = {},
+  simulate = true,
+): Promise<RunningMachine> {
   const directory = temporaryDirectory()
   const file = join(directory, 'machine.yaml')
   const stateDirectory = join(directory, 'state')
   writeFileSync(file, text)
   const portOffset = await freeOffset()
-  const options = ['--simulate', '--state-dir', stateDirectory, '--port-offset', String(portOffset)]
+  const options = [
+    ...(simulate ? ['--simulate'] : []),
+    '--state-dir',
+    stateDirectory,
+    '--port-offset',
+    String(portOffset),
+  ]
   const child = spawn(process.execPath, [bin.machinegen, 'up', file, ...options], {
     env: { ...process.env, SERVER_CREDS: 'pw', HUB_REDIS_URL: '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

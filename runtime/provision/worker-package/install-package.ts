@@ -47,8 +47,21 @@ export async function installPackage(
   known: PackageRecord | null,
 ): Promise<{ readonly name: string; readonly record: PackageRecord } | 'unchanged'> {
   const directory = versions.begin()
-  const content = await fill(context, wanted, directory, known?.validator ?? null)
-  if (content === 'unchanged') return content
+  try {
+    const content = await fill(context, wanted, directory, known?.validator ?? null)
+    return content === 'unchanged' ? content : await finish(context, wanted, versions, directory, content)
+  } finally {
+    versions.drop(directory)
+  }
+}
+
+async function finish(
+  context: TaskContext,
+  wanted: PlannedWorkerPackage,
+  versions: PackageVersions,
+  directory: string,
+  content: Content,
+): Promise<{ readonly name: string; readonly record: PackageRecord }> {
   context.report.phase('unpacking')
   dropOuterDirectory(directory)
   const entry = findEntryPoint(directory, wanted)
@@ -62,7 +75,8 @@ export async function installPackage(
   versions.keep(directory, name)
   discardArchive(wanted)
   const installedAt = new Date().toISOString()
-  return { name, record: { source: sourceOf(wanted), ...content, version, entry, installedAt } }
+  const { sha256, validator } = content
+  return { name, record: { source: sourceOf(wanted), sha256, validator, version, entry, installedAt } }
 }
 
 async function fill(

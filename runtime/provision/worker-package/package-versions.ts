@@ -9,6 +9,8 @@ export interface PackageVersions {
   readonly previous: () => string | null
   /** A directory for a version that is not complete; leftovers of others are removed first. */
   readonly begin: () => string
+  /** Removes one that will never be complete. */
+  readonly drop: (directory: string) => void
   /** Gives a complete directory its name. One of that name is the same version, and is kept. */
   readonly keep: (directory: string, name: string) => void
   readonly has: (name: string) => boolean
@@ -37,6 +39,7 @@ export function openVersions({ directory, entryLink }: Place): PackageVersions {
       mkdirSync(unfinished, { mode: 0o755 })
       return unfinished
     },
+    drop: remove,
     keep: (unfinished, name) => {
       const place = `${versions}/${name}`
       if (isUsable(`${place}/${entryLink}`)) return remove(unfinished)
