@@ -5,5 +5,6 @@ import type { TaskOrder } from './framework/task-order.ts'
 export const TASKS: Readonly<Record<string, (order: TaskOrder) => Promise<ProvisionTask>>> = {
   models: async () => (await import('./models/models-task.ts')).modelsTask('before-start'),
   'models-background': async () => (await import('./models/models-task.ts')).modelsTask('background'),
+  'custom-nodes': async () => (await import('./custom-nodes/custom-nodes-task.ts')).customNodesTask(),
   'worker-package': async (order) => (await import('./worker-package/worker-package-task.ts')).workerPackageTask(order),
 }
