@@ -6,5 +6,6 @@ export const TASKS: Readonly<Record<string, (order: TaskOrder) => Promise<Provis
   models: async () => (await import('./models/models-task.ts')).modelsTask('before-start'),
   'models-background': async () => (await import('./models/models-task.ts')).modelsTask('background'),
   'custom-nodes': async () => (await import('./custom-nodes/custom-nodes-task.ts')).customNodesTask(),
+  'ollama-models': async () => (await import('./ollama-models/ollama-models-task.ts')).ollamaModelsTask,
   'worker-package': async (order) => (await import('./worker-package/worker-package-task.ts')).workerPackageTask(order),
 }
