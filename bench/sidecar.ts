@@ -45,11 +45,15 @@ async function sleepingMachine(): Promise<Plan> {
   mkdirSync(plan.paths.programs, { recursive: true })
   await bundleSidecar(join(plan.paths.programs, 'sidecar.js'))
   const ports = await freePorts(plan.services.length)
-  const services = plan.services.map((service, index): PlannedService => {
+  // Tasks would be fetching something.
+  const longruns = plan.services.filter(({ kind }) => kind === 'longrun')
+  const isThere = (name: string) => longruns.some((service) => service.name === name)
+  const services = longruns.map((service, index): PlannedService => {
     const port = service.port === null ? null : ports[index]!
     if (service.type === 'sidecar') return { ...service, port }
     const nothing = { requiredFiles: [], workingDirectory: null, environment: {}, secretEnvironment: {} }
-    return { ...service, ...nothing, port, command: ['sleep', '100000'] }
+    const [waitsFor, stopsBefore] = [service.waitsFor.filter(isThere), service.stopsBefore.filter(isThere)]
+    return { ...service, ...nothing, waitsFor, stopsBefore, port, command: ['sleep', '100000'] }
   })
   const sidecar = services.find(({ type }) => type === 'sidecar')!
   return { ...plan, services, sidecar: { ...plan.sidecar, port: sidecar.port! } }
@@ -240,7 +244,8 @@ async function untilHealthy(port: number): Promise<void> {
   try {
     await timeUntil(answers(port, '/health'), 20)
   } catch (error) {
-    throw new Error((await ask(port, '/health')).body, { cause: error })
+    const { unhealthy } = JSON.parse((await ask(port, '/health')).body)
+    throw new Error(`cannot measure: ${JSON.stringify(unhealthy)}`, { cause: error })
   }
 }
 
