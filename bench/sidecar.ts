@@ -151,7 +151,7 @@ function ask(port: number, path: string): Promise<Answer> {
 async function timeUntil(isThere: () => Promise<boolean>, pauseMs = 0): Promise<number> {
   const startedMs = performance.now()
   while (!(await isThere().catch(() => false))) {
-    if (performance.now() - startedMs > 60_000) throw new Error('cannot measure: not there within 60 s')
+    if (performance.now() - startedMs > 30_000) throw new Error('cannot measure: not there within 30 s')
     if (pauseMs > 0) await pause(pauseMs)
   }
   return performance.now() - startedMs

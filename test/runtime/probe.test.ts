@@ -43,6 +43,7 @@ for (const { expect, status = 200, body, flaw } of ANSWERS) {
 }
 
 const service = (port: number, kind: Probe, timeoutMs = 300) => ({
+  type: 'custom' as const,
   address: '127.0.0.1',
   port,
   probe: kind,

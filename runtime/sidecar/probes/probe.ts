@@ -20,7 +20,7 @@ type HttpProbe = Extract<Probe, { kind: 'http' }>
 
 /** Asks a service once whether it works. Never throws, and ends within `liveness.timeoutMs`. */
 export async function probe(
-  service: Pick<PlannedService, 'address' | 'port' | 'probe' | 'liveness'>,
+  service: Pick<PlannedService, 'type' | 'address' | 'port' | 'probe' | 'liveness'>,
   ask: HttpAsk,
 ): Promise<ProbeOutcome> {
   const { probe: kind, port, liveness } = service
@@ -31,13 +31,19 @@ export async function probe(
       await connectOnce(service.address ?? '127.0.0.1', port, liveness.timeoutMs)
       return { ok: true }
     }
-    const { status, body } = await ask(new URL(`http://${authority}${kind.path}`), liveness.timeoutMs)
+    const url = new URL(`http://${authority}${kind.path}`)
+    const { status, body } = await ask(url, liveness.timeoutMs, { keep: servesMany(service) })
     const flaw = judgeAnswer(kind, status, body)
     return flaw === null ? { ok: true } : { ok: false, patient: false, problem: `GET ${kind.path}: ${flaw}` }
   } catch (error) {
     const subject = kind.kind === 'tcp' ? `port ${port}` : `GET ${kind.path}`
     return judgeFailure(error, subject, authority, liveness.timeoutMs)
   }
+}
+
+/** Whether a connection may be kept open to it: a custom service may be one that serves a single one at a time. */
+function servesMany({ type }: Pick<PlannedService, 'type'>): boolean {
+  return type !== 'custom'
 }
 
 /** `127.0.0.1:8188`, `[::1]:8188`: where a service is reached from inside the machine. */

@@ -2,7 +2,7 @@ import type { PlannedService } from '../../../schema/plan.ts'
 import type { HttpAsk, HttpQuestion } from '../probes/http-ask.ts'
 import { authorityOf } from '../probes/probe.ts'
 
-/** One look at a service: several questions that share one timeout. */
+/** One look at a service: several questions that share one timeout, and where they can a connection. */
 export interface Questions {
   /** The body of a 2xx answer; `null` where there is none in time. */
   readonly text: (path: string, question?: HttpQuestion) => Promise<string | null>
@@ -20,7 +20,10 @@ export function openQuestions(
     const leftMs = Math.ceil(deadlineMs - nowMs())
     if (leftMs <= 0) return null
     try {
-      const { status, body } = await ask(new URL(`http://${authorityOf(service)}${path}`), leftMs, question)
+      const { status, body } = await ask(new URL(`http://${authorityOf(service)}${path}`), leftMs, {
+        keep: true,
+        ...question,
+      })
       return status >= 200 && status <= 299 ? body : null
     } catch {
       return null
