@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -102,4 +103,18 @@ export function createSlowNetwork(delayMs: number, rate: string): SlowNetwork | 
     return null
   }
   return { namespace, address: '10.213.77.2', close }
+}
+
+/** The same server behind a line of so much delay either way, in a process of its own; see slow-relay.ts. */
+export async function startRelay(
+  server: FileServer,
+  delayMs: number,
+  lineRate: number,
+  ownRate: number,
+): Promise<FileServer> {
+  const { port } = new URL(server.url(''))
+  const words = ['--import', 'tsx', 'bench/slow-relay.ts', port, String(delayMs), String(lineRate), String(ownRate)]
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return { url: (path) => `http://127.0.0.1:${Number(line)}/${path}`, close: () => void child.kill() }
 }

@@ -1,6 +1,7 @@
 /**
  * `npm run bench:models`: how fast the provisioner fetches, against curl and aria2c (Debian: curl, aria2), as whole
- * processes: on loopback, and over a line with latency in a network namespace (needs root). Then the provisioner is killed
+ * processes: on loopback, and over lines with latency: in a network
+ * namespace with tc (root, and a kernel with netem), and through a relay. Then the provisioner is killed
  * 100 times while it fetches 20 files of 1 to 200 MB. Ends with 1 when a target is missed: as fast as the better of the
  * two, at most 1.1 x the bytes, less than 150 MB of memory, and a second run in less than a second.
  */
@@ -21,7 +22,7 @@ import { join } from 'node:path'
 import { bundleProvisioner, hashOfFile, provisionThroughKills } from '../test/fixtures/killed-provisioner.ts'
 import { modelPlan } from '../test/fixtures/model-plan.ts'
 import { startModelServer } from '../test/fixtures/model-server.ts'
-import { createSlowNetwork, type FileServer, startNginx } from './file-server.ts'
+import { createSlowNetwork, type FileServer, startNginx, startRelay } from './file-server.ts'
 import { type Contestant, race } from './measure.ts'
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7)
@@ -183,27 +184,30 @@ compare(
 )
 compare({ title: 'loopback, 8 files of 300 MB', files: many, bytes: 2400 * MB, rounds: ROUNDS }, nginx, program)
 secondRun(nginx, program)
-nginx.close()
+
+const far = makeFiles(join(served, 'far'), 1, 200 * MB).map((name) => `far/${name}`)
+const two = makeFiles(join(served, 'two'), 2, 100 * MB).map((name) => `two/${name}`)
+
+function compareFar(line: string, server: FileServer): void {
+  const rounds = Math.min(3, ROUNDS)
+  compare({ title: `${line}, one file of 200 MB`, files: far, bytes: 200 * MB, rounds }, server, program)
+  compare({ title: `${line}, 2 files of 100 MB`, files: two, bytes: 200 * MB, rounds }, server, program)
+}
 
 const network = createSlowNetwork(40, '400mbit')
-if (network === null) console.log('no line with latency: that takes root and network namespaces')
-else {
+if (network !== null) {
   try {
-    const far = await startNginx(join(scratch), served, network.address, network.namespace)
-    const rounds = Math.min(3, ROUNDS)
-    const [single] = makeFiles(join(served, 'far'), 1, 200 * MB).map((name) => `far/${name}`)
-    compare(
-      { title: '400 Mbit/s and 80 ms, one file of 200 MB', files: [single!], bytes: 200 * MB, rounds },
-      far,
-      program,
-    )
-    const two = makeFiles(join(served, 'two'), 2, 100 * MB).map((name) => `two/${name}`)
-    compare({ title: '400 Mbit/s and 80 ms, 2 files of 100 MB', files: two, bytes: 200 * MB, rounds }, far, program)
-    far.close()
+    const server = await startNginx(scratch, served, network.address, network.namespace)
+    compareFar('a namespace with 400 Mbit/s and 80 ms', server)
+    server.close()
   } finally {
     network.close()
   }
 }
+const relay = await startRelay(nginx, 40, 50 * MB, 15 * MB)
+compareFar('a relay with 50 MB/s, 15 of them for one connection, and 80 ms', relay)
+relay.close()
+nginx.close()
 rmSync(served, { recursive: true, force: true })
 await survive(program)
 for (const failure of failures) console.log(`missed: ${failure}`)

@@ -85,6 +85,8 @@ interface Transfer {
 function createTransfer(options: FetchOptions, part: PartFile, sizeBytes: number): Transfer {
   const { source, facts, bandwidth, retries, onFailure } = options
   const abort = new AbortController()
+  /** Nobody need look again. */
+  const end = new AbortController()
   const taken = new Map<Segment, Beginning>()
   let failure: unknown = null
 
@@ -117,9 +119,10 @@ function createTransfer(options: FetchOptions, part: PartFile, sizeBytes: number
   const work = async (): Promise<void> => {
     while (!abort.signal.aborted && !part.segments.every(isFull)) {
       const segment = nextSegment(part, taken)
-      if (segment === null) await delay(LOOK_AGAIN_MS)
+      if (segment === null) await delay(LOOK_AGAIN_MS, undefined, { signal: end.signal }).catch(() => {})
       else await fetchSegment(segment)
     }
+    end.abort()
   }
   return { work, error: () => failure }
 }
