@@ -97,10 +97,16 @@ async function main(): Promise<void> {
 
   await nextTurn()
   const { startEvents } = await import('./events/start-events.ts')
+  const { workerWorkload } = await import('./workers/worker-workload.ts')
   const events = await startEvents({ view, log, environment: process.env })
   parts.journal = events.journal
   parts.outbox = events.outbox
   parts.publishStatus = events.publishStatus
+  const { workers } = events
+  if (workers !== null) {
+    parts.workerSaysReady = workers.saysReady
+    parts.workload = (service) => workerWorkload(workers, loop.machine(), service) ?? loop.workload(service)
+  }
   loop.follow(events.update)
   // First of all: the last ends of services are told, and Redis hears the goodbye.
   closers.unshift(() => loop.look(plan.services.map(({ name }) => name)), events.close)

@@ -95,7 +95,8 @@ function phaseEvents(told: Told, facts: Facts): EventDraft[] {
   if (phase === 'stopping') return [{ type: 'machine.stopping', status: 'stopping' }]
   if (phase !== 'degraded') return []
   const message = shortfalls.map(({ service, reason }) => `"${service}" is ${reason}`).join('; ')
-  const context = { services: shortfalls.map(({ service }) => service) }
+  const { ready } = machineHealth(facts.machine, facts.nowMs)
+  const context = { ready, services: shortfalls.map(({ service }) => service) }
   return [{ type: 'machine.degraded', status: 'degraded', error: { code: 'DEGRADED', message }, context }]
 }
 

@@ -21,6 +21,10 @@ export interface OutboxOptions {
   readonly stream: string
   readonly voices: readonly RedisVoice[]
   readonly log: Pick<Log, 'info' | 'warn'>
+  /** How often the status is said where nothing changes. */
+  readonly statusIntervalMs?: number
+  /** Redis is there, and has what was to be said at once. */
+  readonly onConnected?: () => void
   /** The pause after so many failures in a row. */
   readonly delayMs?: (kind: ProblemKind, failures: number) => number
 }
@@ -32,6 +36,8 @@ export interface Outbox {
   readonly acknowledged: () => number
   /** Says the status now, though nothing has changed. */
   readonly publishStatus: () => void
+  /** The replies to other commands; `null` where Redis is away. It may reject. */
+  readonly ask: (commands: readonly RedisCommand[]) => Promise<readonly unknown[] | null>
   /** Waits until everything is out, at most so long, and no moment where Redis is known to be away; then ends. */
   readonly goodbye: (timeoutMs: number) => Promise<void>
 }
@@ -43,6 +49,7 @@ const STATUS_INTERVAL_MS = 10_000
 
 export function startOutbox(options: OutboxOptions): Outbox {
   const { journal, cursor, connect, name, secrets, voices, log, delayMs = randomDelayMs } = options
+  const { statusIntervalMs = STATUS_INTERVAL_MS } = options
   const work = createBell()
   const pause = createBell()
   let acknowledged = cursor.read()
@@ -75,6 +82,15 @@ export function startOutbox(options: OutboxOptions): Outbox {
     onIdle()
   }
 
+  /** What a user may not say to others keeps no event from its own stream. */
+  const saidForbidden = new Set<string>()
+  const forbid = (command: RedisCommand, reply: Error) => {
+    const what = `${command[0].toUpperCase()} ${String(command[1]).split(':').slice(0, 2).join(':')}`
+    if (saidForbidden.has(what)) return
+    saidForbidden.add(what)
+    log.warn({ context: { redis: name } }, `cannot announce all to Redis at ${name}: ${reply.message}`)
+  }
+
   const acknowledge = (events: readonly MachineEvent[]) => {
     const last = events.at(-1)
     if (last === undefined) return
@@ -88,8 +104,8 @@ export function startOutbox(options: OutboxOptions): Outbox {
     const events = journal.since(acknowledged ?? 0, BATCH_EVENTS)
     if (events.length === 0) return false
     const commands = commandsOf(events, voices)
-    const replies = await open.send(commands.flat())
-    const failed = firstFailure(commands, replies)
+    const replies = await open.send(commands.flat().map(({ command }) => command))
+    const failed = firstFailure(commands, replies, forbid)
     acknowledge(events.slice(0, failed?.index ?? commands.length))
     if (failed !== null) throw failed.error
     succeed()
@@ -97,12 +113,19 @@ export function startOutbox(options: OutboxOptions): Outbox {
   }
 
   const sendStatus = async (open: RedisConnection): Promise<boolean> => {
-    const cause = due ?? (performance.now() - statusAtMs >= STATUS_INTERVAL_MS ? 'periodic' : null)
+    const cause = due ?? (performance.now() - statusAtMs >= statusIntervalMs ? 'periodic' : null)
     if (cause === null) return false
     due = null
     statusAtMs = performance.now()
     try {
-      await open.transact(voices.flatMap((voice) => voice.status(cause)))
+      const [own, forOthers] = [false, true].map((isForOthers) =>
+        voices.filter((voice) => (voice.isForOthers ?? false) === isForOthers).flatMap((voice) => voice.status(cause)),
+      )
+      await open.transact(own!)
+      if (forOthers!.length > 0) {
+        const failed = firstFailure([forOthers!.map(asForeign)], await open.send(forOthers!), forbid)
+        if (failed !== null) throw failed.error
+      }
     } catch (error) {
       due ??= cause
       throw error
@@ -119,14 +142,17 @@ export function startOutbox(options: OutboxOptions): Outbox {
     })
     connection = open
     // It may be another Redis than before, or one that lost what it had.
-    due ??= 'changed'
+    due = 'initial'
+    let isNew = true
     try {
       acknowledged = resumePoint(acknowledged, await readNewest(open, options.stream), journal)
       while (!isClosed && !isLost) {
         const hasSent = [await sendEvents(open), await sendStatus(open)].includes(true)
+        if (isNew) options.onConnected?.()
+        isNew = false
         if (hasSent) continue
         onIdle()
-        await work.wait(Math.max(1, statusAtMs + STATUS_INTERVAL_MS - performance.now()))
+        await work.wait(Math.max(1, statusAtMs + statusIntervalMs - performance.now()))
       }
       if (isLost) throw new Error('the connection was closed')
     } finally {
@@ -168,6 +194,7 @@ export function startOutbox(options: OutboxOptions): Outbox {
       due ??= 'changed'
       work.ring()
     },
+    ask: async (commands) => (connection === null ? null : connection.send(commands)),
     goodbye: async (timeoutMs) => {
       const isDone = () => isClosed || problem !== null || (due === null && (acknowledged ?? 0) >= journal.lastSeq())
       if (!isDone()) {
@@ -188,29 +215,42 @@ export function startOutbox(options: OutboxOptions): Outbox {
 
 const randomDelayMs = (kind: ProblemKind, failures: number) => retryDelayMs(kind, failures, Math.random())
 
+interface OutgoingCommand {
+  readonly command: RedisCommand
+  readonly isForOthers: boolean
+}
+
+const asForeign = (command: RedisCommand): OutgoingCommand => ({ command, isForOthers: true })
+
 /** The commands of as many events as go out at once. */
-function commandsOf(events: readonly MachineEvent[], voices: readonly RedisVoice[]): (readonly RedisCommand[])[] {
-  const commands: (readonly RedisCommand[])[] = []
+function commandsOf(events: readonly MachineEvent[], voices: readonly RedisVoice[]): (readonly OutgoingCommand[])[] {
+  const commands: (readonly OutgoingCommand[])[] = []
   let characters = 0
   for (const event of events) {
-    const own = voices.flatMap((voice) => voice.event(event))
+    const own = voices.flatMap(({ event: say, isForOthers = false }) =>
+      say(event).map((command) => ({ command, isForOthers })),
+    )
     commands.push(own)
-    characters += own.reduce((sum, command) => sum + String(command.at(-1)).length, 0)
+    characters += own.reduce((sum, { command }) => sum + String(command.at(-1)).length, 0)
     if (characters > BATCH_CHARACTERS) break
   }
   return commands
 }
 
-/** The first event of which a command failed. */
+/** The first event of which a command failed, apart from what the user may not say to others. */
 function firstFailure(
-  commands: readonly (readonly RedisCommand[])[],
+  commands: readonly (readonly OutgoingCommand[])[],
   replies: readonly unknown[],
+  onForbidden: (command: RedisCommand, reply: Error) => void,
 ): { readonly index: number; readonly error: Error } | null {
   let at = 0
-  for (const [index, { length }] of commands.entries()) {
-    const error = replies.slice(at, at + length).find((reply) => reply instanceof Error)
-    if (error instanceof Error) return { index, error }
-    at += length
+  for (const [index, list] of commands.entries()) {
+    for (const { command, isForOthers } of list) {
+      const reply = replies[at++]
+      if (!(reply instanceof Error)) continue
+      if (!isForOthers || !reply.message.startsWith('NOPERM')) return { index, error: reply }
+      onForbidden(command, reply)
+    }
   }
   return null
 }

@@ -10,6 +10,10 @@ export type RedisCommand = readonly [name: string, ...rest: (string | number)[]]
 export interface RedisConnection {
   /** Sends all at once; the replies in their order. A reply that is an error is an `Error` in the list. */
   readonly send: (commands: readonly RedisCommand[]) => Promise<readonly unknown[]>
+  /** Calls with each message on channels of these patterns from now on. The connection can send nothing else then. */
+  readonly listen: (patterns: readonly string[], onMessage: (channel: string, text: string) => void) => Promise<void>
+  /** Rejects where the server does not answer any more; also on a connection that listens. */
+  readonly ping: () => Promise<void>
   /** All or nothing of these. */
   readonly transact: (commands: readonly RedisCommand[]) => Promise<void>
   readonly close: () => void
@@ -54,6 +58,13 @@ export async function connectRedis(options: ConnectOptions): Promise<RedisConnec
         (reply) => reply instanceof Error,
       )
       if (failed !== undefined) throw failed
+    },
+    listen: async (patterns, onMessage) => {
+      redis.on('pmessage', (_, channel: string, text: string) => onMessage(channel, text))
+      await within(options.timeoutMs, redis.psubscribe(...patterns), 'it does not answer')
+    },
+    ping: async () => {
+      await within(options.timeoutMs, redis.ping(), 'it does not answer any more')
     },
     close,
   }

@@ -6,6 +6,8 @@ export type StatusCause = 'initial' | 'periodic' | 'changed'
 
 /** One way in which a machine speaks to Redis. All ways hear the same events in the same order. */
 export interface RedisVoice {
+  /** It speaks to consumers of the first machines: a user of Redis without the rights for that goes without it. */
+  readonly isForOthers?: boolean
   readonly event: (event: MachineEvent) => readonly RedisCommand[]
   readonly status: (cause: StatusCause) => readonly RedisCommand[]
 }

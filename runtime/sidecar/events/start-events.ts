@@ -3,19 +3,21 @@ import { spoolDirectory } from '../../shared/event-spool.ts'
 import type { EventDraft, MachineEvent } from '../../shared/machine-event.ts'
 import type { Log } from '../log.ts'
 import type { SidecarView } from '../view.ts'
+import type { Workers } from '../workers/follow-workers.ts'
+import type { RedisParts } from './connect-redis.ts'
 import { deriveDigest, deriveEvents } from './derive-events.ts'
 import type { EventJournal, OutboxState } from './event-journal.ts'
 import { type FileJournal, openFileJournal } from './file-journal.ts'
-import type { Outbox } from './outbox.ts'
 import { openCursor } from './outbox-cursor.ts'
 import { startSpoolReader } from './spool-reader.ts'
-import { statusFields } from './status-fields.ts'
 import { NOTHING_TOLD, type Told, tell } from './told.ts'
 
 /** The events of a running sidecar. */
 export interface EventsPart {
   readonly journal: EventJournal
   readonly outbox: () => OutboxState | null
+  /** What Redis says of the job workers; `null` where there is none of either. */
+  readonly workers: Workers | null
   /** `null` where the machine has no Redis. */
   readonly publishStatus: (() => void) | null
   /** Something of the machine may have changed: whatever that means is said before the next turn. */
@@ -41,7 +43,6 @@ const GOODBYE_MS = 1000
 export async function startEvents({ view, log, environment }: EventsOptions): Promise<EventsPart> {
   const { plan, bootId } = view
   const cursor = openCursor(plan.paths)
-  let outbox: Outbox | null = null
   let delivered = () => cursor.read() ?? 0
   const journal = openFileJournal({
     paths: plan.paths,
@@ -97,19 +98,21 @@ export async function startEvents({ view, log, environment }: EventsOptions): Pr
   })
   const timer = setInterval(update, TICK_MS)
   timer.unref()
-  outbox = await openOutbox()
+  const redis = await openRedis()
+  const outbox = redis?.outbox ?? null
   // Without Redis nobody waits for what the bound takes.
   delivered = outbox?.acknowledged ?? (() => Number.POSITIVE_INFINITY)
 
-  async function openOutbox(): Promise<Outbox | null> {
+  async function openRedis(): Promise<RedisParts | null> {
     if (plan.redis.urlSecret === null) return null
-    const { connectOutbox } = await import('./connect-outbox.ts')
-    return connectOutbox({ plan, environment, journal, cursor, log, status: () => statusFields(view, told, journal) })
+    const { connectRedisParts } = await import('./connect-redis.ts')
+    return connectRedisParts({ view, environment, journal, cursor, log, told: () => told, onWorkerChange: nudge })
   }
 
   return {
     journal,
     outbox: () => outbox?.state() ?? null,
+    workers: redis?.workers ?? null,
     publishStatus: outbox === null ? null : outbox.publishStatus,
     update: nudge,
     close: async () => {
@@ -119,6 +122,7 @@ export async function startEvents({ view, log, environment }: EventsOptions): Pr
       // Only the farewell ends the machine; a sidecar that is restarted says nothing.
       if (told.phase === 'stopping') append([{ type: 'machine.stopped', status: 'stopped' }])
       await outbox?.goodbye(GOODBYE_MS)
+      redis?.workers?.close()
       unfollow()
       journal.close()
     },
