@@ -14,4 +14,4 @@ export const PROGRAM_HASHES: Readonly<Record<string, string>> =
   typeof MACHINEGEN_PROGRAM_HASHES === 'string' ? JSON.parse(MACHINEGEN_PROGRAM_HASHES) : {}
 
 /** machinegen's programs that run in a machine, beside the command line. */
-export const PROGRAMS = ['provision', 'sidecar', 'simulate'] as const
+export const PROGRAMS = ['mgpu', 'provision', 'sidecar', 'simulate'] as const

@@ -10,6 +10,8 @@ export const CONTROL = {
   kill: 'k',
   hangup: 'h',
   user1: '1',
+  /** SIGALRM: s6-log begins a new file. */
+  alarm: 'a',
   /** The supervisor itself ends when the service is down. */
   exit: 'x',
 } as const
