@@ -22,20 +22,53 @@ const environment: NodeJS.ProcessEnv = { ...process.env, NODE_EXTRA_CA_CERTS: un
  */
 export function race(contestants: readonly Contestant[], rounds: number): Map<string, Measured> {
   const times = new Map(contestants.map(({ name }) => [name, [] as number[]]))
-  const peaks = new Map(contestants.map(({ name }) => [name, 0]))
+  for (let round = 0; round < rounds; round += 1)
+    for (const contestant of contestants) times.get(contestant.name)?.push(timed(contestant))
+  return new Map(contestants.map((contestant) => [contestant.name, measured(contestant, times.get(contestant.name))]))
+}
+
+/** A contestant beside a baseline. */
+export interface Compared extends Measured {
+  /** Its times as multiples of the baseline's: the median, and the quartiles around it. */
+  readonly ratio: { readonly median: number; readonly low: number; readonly high: number }
+}
+
+/**
+ * How contestants compare with a baseline, which runs before every single run and is compared with that one: a machine
+ * that is busy, or slower for a while, is so for both. A ratio of two medians would compare different moments.
+ */
+export function raceAgainst(
+  baseline: Contestant,
+  contestants: readonly Contestant[],
+  rounds: number,
+): { readonly baseline: Measured; readonly contestants: Map<string, Compared> } {
+  const baselineTimes: number[] = []
+  const times = new Map(contestants.map(({ name }) => [name, { runs: [] as number[], ratios: [] as number[] }]))
   for (let round = 0; round < rounds; round += 1) {
-    for (const { name, command, before } of contestants) {
-      before?.()
-      times.get(name)?.push(runMs(command))
+    for (const contestant of contestants) {
+      const baselineMs = timed(baseline)
+      const runMs = timed(contestant)
+      baselineTimes.push(baselineMs)
+      times.get(contestant.name)?.runs.push(runMs)
+      times.get(contestant.name)?.ratios.push(runMs / baselineMs)
     }
   }
-  for (const { name, command, before } of contestants) {
-    before?.()
-    peaks.set(name, peakBytes(command))
-  }
-  return new Map(
-    contestants.map(({ name }) => [name, { medianMs: median(times.get(name) ?? []), peakBytes: peaks.get(name) ?? 0 }]),
-  )
+  const compared = contestants.map((contestant): [string, Compared] => {
+    const { runs = [], ratios = [] } = times.get(contestant.name) ?? {}
+    const ratio = { median: median(ratios), low: quantile(ratios, 0.25), high: quantile(ratios, 0.75) }
+    return [contestant.name, { ...measured(contestant, runs), ratio }]
+  })
+  return { baseline: measured(baseline, baselineTimes), contestants: new Map(compared) }
+}
+
+function timed({ command, before }: Contestant): number {
+  before?.()
+  return runMs(command)
+}
+
+function measured({ command, before }: Contestant, times: readonly number[] = []): Measured {
+  before?.()
+  return { medianMs: median(times), peakBytes: peakBytes(command) }
 }
 
 function runMs(command: readonly string[]): number {
@@ -55,7 +88,13 @@ function peakBytes(command: readonly string[]): number {
 }
 
 export function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+/** The value below which a share of the values lies, between two of them where it falls there. */
+function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+  const place = (sorted.length - 1) * share
+  const [below = 0, above = below] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]]
+  return below + (above - below) * (place - Math.floor(place))
 }

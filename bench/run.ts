@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: what a render costs, as ratios of one run. Targets: 8 GPUs in 3 x the time of an empty Node process,
+ * `npm run bench`: what a render costs, as multiples of an empty Node process that runs just before it. Targets: 8 GPUs in 3 x the time of an empty Node process,
  * an unchanged one in 2 x, 64 GPUs in 6 x. Ends with 1 when a target is missed. Most of a new tree is the making of
  * files: `TMPDIR=/dev/shm` measures the program rather than the disk.
  */
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compile } from '../generator/compile.ts'
 import { machineText } from './machine-text.ts'
-import { type Contestant, type Measured, median, race } from './measure.ts'
+import { type Compared, type Contestant, type Measured, median, raceAgainst } from './measure.ts'
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 15)
 const GPU_COUNTS = [1, 2, 8, 64]
@@ -83,33 +83,32 @@ function compileMs(gpus: number): number {
   return median(times.slice(10))
 }
 
-function report(results: ReadonlyMap<string, Measured>): boolean {
-  const empty = results.get('node -e 0')?.medianMs ?? Number.NaN
+function report(baseline: Measured, results: ReadonlyMap<string, Compared>): boolean {
   let met = true
-  for (const [name, { medianMs, peakBytes }] of results) {
-    const ratio = medianMs / empty
+  console.log(line('node -e 0', baseline, '1.00 x'))
+  for (const [name, compared] of results) {
+    const { median: ratio, low, high } = compared.ratio
     const target = TARGETS[name]
     if (target !== undefined && ratio > target) met = false
     const verdict = target === undefined ? '' : `  target ${target} x: ${ratio <= target ? 'met' : 'MISSED'}`
-    const memory = peakBytes === 0 ? '' : `${(peakBytes / 2 ** 20).toFixed(0).padStart(5)} MB`
-    console.log(
-      `${name.padEnd(22)} ${medianMs.toFixed(1).padStart(7)} ms ${ratio.toFixed(2).padStart(6)} x${memory}${verdict}`,
-    )
+    console.log(`${line(name, compared, `${ratio.toFixed(2)} x (${low.toFixed(2)} to ${high.toFixed(2)})`)}${verdict}`)
   }
   return met
 }
 
+function line(name: string, { medianMs, peakBytes }: Measured, ratio: string): string {
+  const memory = peakBytes === 0 ? '' : `${(peakBytes / 2 ** 20).toFixed(0).padStart(5)} MB`
+  return `${name.padEnd(22)} ${medianMs.toFixed(1).padStart(7)} ms${memory}  ${ratio}`
+}
+
 const files = new Map(GPU_COUNTS.map((gpus) => [gpus, prepare(gpus)]))
-console.log(`medians of ${ROUNDS} runs, whole processes, Node ${process.version}`)
-const results = race(
-  [
-    { name: 'node -e 0', command: [process.execPath, '-e', '0'] },
-    ...GPU_COUNTS.flatMap(contestantsOf),
-    ...jinja(8, files.get(8) ?? 0),
-  ],
+console.log(`${ROUNDS} runs, whole processes, Node ${process.version}: medians, and the quartiles of the multiples`)
+const { baseline, contestants } = raceAgainst(
+  { name: 'node -e 0', command: [process.execPath, '-e', '0'] },
+  [...GPU_COUNTS.flatMap(contestantsOf), ...jinja(8, files.get(8) ?? 0)],
   ROUNDS,
 )
-const met = report(results)
+const met = report(baseline, contestants)
 for (const gpus of GPU_COUNTS) {
   console.log(
     `compile alone, ${String(gpus).padStart(2)} GPUs: ${compileMs(gpus).toFixed(1)} ms for ${files.get(gpus)} files`,
