@@ -64,7 +64,7 @@ test('an entry that changes is fetched again, and one that names its hash is not
   const url = serve(server, 'a.pth', first)
   assert.is((await provision(modelPlan(root, [{ url }]))).code, 0)
   assert.is((await provision(modelPlan(root, [{ url, sha256: sha256(first) }]))).code, 0)
-  assert.is(server.sentBytes(), 1002, 'the hash of what is there is enough')
+  assert.ok(server.sentBytes() < 1010, 'the hash of what is there is enough')
   const moved = serve(server, 'b.pth', second)
   const { code, said } = await provision(modelPlan(root, [{ url: moved, file: 'a.pth' }]))
   assert.is(code, 0)
@@ -106,21 +106,21 @@ test('connections that break at any byte are continued there', async ({ server }
   const root = temporaryDirectory()
   const content = fileOf(3 * MB)
   const cuts = [1, 77_777, 500_000, 1_000_000, 3, 999_999]
-  const url = serve(server, 'a.ckpt', content, { cutAfter: (count) => cuts[count - 2] ?? null })
+  const url = serve(server, 'a.ckpt', content, { cutAfter: (count) => cuts[count - 1] ?? null })
   const { code, text } = await provision(modelPlan(root, [{ url, sha256: sha256(content) }]))
   assert.is(code, 0, text)
   assert.ok(server.sentBytes() < content.length * 1.05, `${server.sentBytes()} bytes`)
   const ranges = server.requests.map(({ headers }) => [headers.range, headers['if-range']])
-  assert.equal(ranges[2], [`bytes=1-${content.length - 1}`, '"v1"'])
+  assert.equal(ranges[1], [`bytes=1-${content.length - 1}`, '"v1"'])
 })
 
 test('a file that changes while it is fetched is fetched from its beginning', async ({ server }) => {
   const root = temporaryDirectory()
   const [first, second] = [fileOf(2 * MB), fileOf(2 * MB)]
-  const url = serve(server, 'a.ckpt', first, { cutAfter: (count) => (count === 2 ? MB : null) })
+  const url = serve(server, 'a.ckpt', first, { cutAfter: (count) => (count === 1 ? MB : null) })
   const file = server.files.get('/a.ckpt')!
   file.intercept = (_request, _response, count) => {
-    if (count === 3) Object.assign(file, { content: second, etag: '"v2"' })
+    if (count === 2) Object.assign(file, { content: second, etag: '"v2"' })
     return false
   }
   const { code, text } = await provision(modelPlan(root, [{ url }]))
@@ -264,7 +264,7 @@ test('a volume that is too small is said with numbers before anything is fetched
     intercept: (request, response) => {
       const size = 10 ** 15
       response.writeHead(206, { 'Content-Range': `bytes 0-0/${size}`, 'Content-Length': 1, ETag: '"v1"' }).end('x')
-      return request.headers.range === 'bytes=0-0'
+      return request.headers.range !== undefined
     },
   })
   const small = serve(server, 'small.pth', fileOf(1000))

@@ -281,7 +281,7 @@ test('a proxy of the environment is used for other hosts, with CONNECT', async (
     const { port } = proxy.address() as AddressInfo
     const { code, text } = await provision(plan, { http_proxy: `http://127.0.0.1:${port}` })
     assert.is(code, 0, text)
-    assert.ok(asked.length >= 2 && asked.every((line) => line === 'CONNECT models.test:80 HTTP/1.1'))
+    assert.ok(asked.length >= 1 && asked.every((line) => line === 'CONNECT models.test:80 HTTP/1.1'))
   } finally {
     for (const socket of sockets) socket.destroy()
     proxy.close()

@@ -2,10 +2,10 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bandwidth } from './bandwidth.ts'
 import type { BufferPool } from './buffer-pool.ts'
-import type { Taken } from './connection.ts'
+import type { TakeBytes, Taken } from './connection.ts'
 import { DownloadError } from './download-error.ts'
 import { adoptPart, discardPart, openPart, type PartFile, partPath, type Segment } from './part-file.ts'
-import type { RangeSource, SourceFacts } from './range-source.ts'
+import type { BegunTransfer, RangeSource, SourceFacts } from './range-source.ts'
 import { type RetryOptions, withRetries } from './retry.ts'
 import { createSegmentWriter } from './segment-writer.ts'
 
@@ -14,6 +14,8 @@ export interface FetchOptions {
   readonly target: string
   readonly source: RangeSource
   readonly facts: SourceFacts
+  /** What the source was asked for with its facts, and sends already. */
+  readonly begun?: BegunTransfer | null
   /** Names the source and what is wanted from it: a part of something else is not continued. */
   readonly identity: string
   /** Transfers at the same time. */
@@ -64,12 +66,15 @@ async function fetchRanges(options: FetchOptions, sizeBytes: number): Promise<Pa
   const { target, facts, identity } = options
   const isNear = facts.latencyMs !== null && facts.latencyMs < NEAR_MS
   const most = isNear ? 1 : Math.min(options.segments, Math.floor(sizeBytes / LEAST_SEGMENT_BYTES))
-  const part = openPart(target, { source: identity, sizeBytes, validator: facts.validator }, Math.max(1, most))
+  const begun = options.begun ?? null
+  const key = { source: identity, sizeBytes, validator: facts.validator }
+  const part = openPart(target, key, Math.max(1, most), Math.min(sizeBytes, begun?.end ?? 0))
   options.onProgress(part.bytesDone())
   options.onFrontier?.(part.frontier())
   const transfer = createTransfer(options, part, sizeBytes)
-  const wanted = sizeBytes < 2 * LEAST_SEGMENT_BYTES ? 1 : options.segments
+  const wanted = (sizeBytes < 2 * LEAST_SEGMENT_BYTES ? 1 : options.segments) + (begun === null ? 0 : 1)
   await Promise.all(Array.from({ length: wanted }, transfer.work))
+  begun?.close()
   if (transfer.error() !== null) {
     part.close()
     throw transfer.error()
@@ -85,6 +90,7 @@ interface Transfer {
 function createTransfer(options: FetchOptions, part: PartFile, sizeBytes: number): Transfer {
   const { source, facts, bandwidth, retries, onFailure } = options
   const abort = new AbortController()
+  let begun = options.begun ?? null
   /** Nobody need look again. */
   const end = new AbortController()
   const taken = new Map<Segment, Beginning>()
@@ -96,11 +102,17 @@ function createTransfer(options: FetchOptions, part: PartFile, sizeBytes: number
       options.onProgress(part.bytesDone())
       options.onFrontier?.(part.frontier())
     })
+    const take: TakeBytes = (bytes, isLasting) => {
+      const taken = writer.take(bytes, isLasting)
+      return taken === 'enough' ? taken : paced(taken, bandwidth.take(bytes.length))
+    }
+    const onTheWay = begun
+    const isBegun = onTheWay !== null && range.start === 0 && range.end === Math.min(sizeBytes, onTheWay.end)
     try {
-      await source.read({ ...range, validator: facts.validator }, (bytes, isLasting) => {
-        const taken = writer.take(bytes, isLasting)
-        return taken === 'enough' ? taken : paced(taken, bandwidth.take(bytes.length))
-      })
+      if (isBegun) {
+        begun = null
+        await onTheWay.read(take, abort.signal)
+      } else await source.read({ ...range, validator: facts.validator }, take)
     } finally {
       await writer.finish()
     }

@@ -3,7 +3,7 @@ import type { Environment, TakeBytes } from './connection.ts'
 import { DownloadError } from './download-error.ts'
 import type { HttpResponse } from './http-get.ts'
 import { parseContentRange, parseFileName } from './http-head.ts'
-import type { RangeRequest, RangeSource, SourceFacts } from './range-source.ts'
+import type { BegunTransfer, RangeRequest, RangeSource, SourceFacts } from './range-source.ts'
 import { type Answer, type HeadersFor, request } from './request.ts'
 
 export interface HttpSourceOptions {
@@ -35,14 +35,27 @@ export function httpSource(options: HttpSourceOptions): RangeSource {
       return request(url, settings)
     }
   }
+  const begin = async (bytes: number) => {
+    resolved = null
+    const hops: HttpResponse[] = []
+    const answer = await ask({ Range: `bytes=0-${bytes - 1}` }, (hop) => hops.push(hop))
+    try {
+      const facts = factsOf(answer, hops)
+      const begun = begunBy(answer)
+      if (begun === null) answer.close()
+      return { facts, begun }
+    } catch (error) {
+      answer.close()
+      throw error
+    }
+  }
   return {
     probe: async () => {
-      resolved = null
-      const hops: HttpResponse[] = []
-      const answer = await ask({ Range: 'bytes=0-0' }, (hop) => hops.push(hop))
-      answer.close()
-      return factsOf(answer, hops)
+      const { facts, begun } = await begin(1)
+      begun?.close()
+      return facts
     },
+    begin,
     read: async (range, take) => {
       const answer = await ask(rangeHeaders(range))
       try {
@@ -85,7 +98,14 @@ function checkAnswer({ url, head }: Answer, { start, end, sizeBytes }: RangeRequ
   if (sizeBytes !== null && length !== undefined && Number(length) !== sizeBytes) throw changed()
 }
 
-async function readBody(answer: Answer, { signal }: RangeRequest, take: TakeBytes): Promise<void> {
+function begunBy(answer: Answer): BegunTransfer | null {
+  const { status, headers } = answer.head
+  const end = Number(headers.get('content-length'))
+  if (status !== 206 || parseContentRange(headers.get('content-range'))?.start !== 0 || !(end > 0)) return null
+  return { end, close: answer.close, read: (take, signal) => readBody(answer, { signal }, take) }
+}
+
+async function readBody(answer: Answer, { signal }: Pick<RangeRequest, 'signal'>, take: TakeBytes): Promise<void> {
   const abort = () => answer.close()
   signal.addEventListener('abort', abort)
   try {

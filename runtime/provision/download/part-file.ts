@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fdatasync,
   fstatSync,
   fsync,
@@ -90,11 +91,14 @@ export function discardPart(target: string): void {
   for (const path of [mapPath(target), partPath(target)]) rmSync(path, { force: true })
 }
 
-/** Continues the part of this identity, or begins one with so many segments. */
-export function openPart(target: string, identity: PartIdentity, segmentCount: number): PartFile {
+/**
+ * Continues the part of this identity, or begins one: with a segment for the first bytes, where they are on their way, and
+ * so many for the others.
+ */
+export function openPart(target: string, identity: PartIdentity, segmentCount: number, firstBytes = 0): PartFile {
   const known = readMap(target)
   const canContinue = known !== null && isSame(known.header, identity)
-  const segments = canContinue ? known.segments : layOut(identity.sizeBytes, segmentCount)
+  const segments = canContinue ? known.segments : layOut(identity.sizeBytes, segmentCount, firstBytes)
   if (!canContinue) {
     discardPart(target)
     const data = openSync(partPath(target), 'w', 0o644)
@@ -118,14 +122,16 @@ const isSame = (a: PartIdentity, b: PartIdentity): boolean => JSON.stringify(pic
 
 const pick = ({ source, sizeBytes, validator }: PartIdentity): PartIdentity => ({ source, sizeBytes, validator })
 
-function layOut(sizeBytes: number, count: number): Segment[] {
-  const length = Math.ceil(sizeBytes / count)
-  return Array.from({ length: count }, (_, slot) => ({
-    slot,
-    start: Math.min(sizeBytes, slot * length),
-    end: Math.min(sizeBytes, (slot + 1) * length),
-    done: 0,
-  }))
+function layOut(sizeBytes: number, count: number, firstBytes: number): Segment[] {
+  const length = Math.ceil((sizeBytes - firstBytes) / count)
+  const ends = Array.from({ length: count }, (_, index) => Math.min(sizeBytes, firstBytes + (index + 1) * length))
+  const all = firstBytes === 0 ? ends : [firstBytes, ...ends.filter((end) => end > firstBytes)]
+  return all.map((end, slot) => ({ slot, start: all[slot - 1] ?? 0, end, done: 0 }))
+}
+
+/** Whether there is a part of some file here. */
+export function hasPart(target: string): boolean {
+  return existsSync(mapPath(target))
 }
 
 function keepPart(target: string, initial: readonly Segment[]): PartFile {

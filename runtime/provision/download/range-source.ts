@@ -26,9 +26,19 @@ export interface RangeRequest {
   readonly signal: AbortSignal
 }
 
+/** The answer to a first question, whose bytes are still to be read: those from the first of the file to `end`. */
+export interface BegunTransfer {
+  readonly end: number
+  readonly read: (take: TakeBytes, signal: AbortSignal) => Promise<void>
+  /** Of one that was read too. */
+  readonly close: () => void
+}
+
 /** Where a file can be fetched from, whole or in parts. Errors are `DownloadError`s. */
 export interface RangeSource {
   readonly probe: () => Promise<SourceFacts>
+  /** Asks for the first bytes at once, where a source can: no way there and back is lost before they come. */
+  readonly begin?: (bytes: number) => Promise<{ readonly facts: SourceFacts; readonly begun: BegunTransfer | null }>
   /** Streams bytes until the end of the range, or until `take` has enough. */
   readonly read: (range: RangeRequest, take: TakeBytes) => Promise<void>
 }

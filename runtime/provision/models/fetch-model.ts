@@ -7,12 +7,13 @@ import { DownloadError } from '../download/download-error.ts'
 import { fetchFile } from '../download/fetch-file.ts'
 import type { FollowedFile, Hasher } from '../download/hasher.ts'
 import { discardPart, type PartFile, type PartIdentity, partPath } from '../download/part-file.ts'
-import type { RangeSource } from '../download/range-source.ts'
+import type { BegunTransfer, RangeSource } from '../download/range-source.ts'
 import { hashMessage, type WantedModel } from './assess-model.ts'
 import type { ModelRecord } from './model-record.ts'
 
 export interface FetchModelOptions {
   readonly source: RangeSource
+  readonly begun: BegunTransfer | null
   readonly hasher: Hasher
   readonly bandwidth: Bandwidth
   readonly staging: BufferPool
@@ -75,6 +76,7 @@ function fetchPart(wanted: WantedModel, options: FetchModelOptions, hash: Follow
   return fetchFile({
     target,
     source: options.source,
+    begun: options.begun,
     facts: { ...facts, sizeBytes: wanted.sizeBytes, validator },
     identity,
     segments: options.segments,

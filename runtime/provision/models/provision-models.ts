@@ -4,7 +4,8 @@ import { type BufferPool, createBufferPool } from '../download/buffer-pool.ts'
 import { findSpaceShortages, SPACE_MARGIN_BYTES } from '../download/disk-space.ts'
 import { asDownloadError, DownloadError } from '../download/download-error.ts'
 import { createHasher, type Hasher } from '../download/hasher.ts'
-import { bytesInPart, discardPart } from '../download/part-file.ts'
+import { bytesInPart, discardPart, hasPart } from '../download/part-file.ts'
+import type { BegunTransfer, RangeSource, SourceFacts } from '../download/range-source.ts'
 import { withRetries } from '../download/retry.ts'
 import { formatBytes, formatSeconds } from '../framework/format-progress.ts'
 import { inParallel } from '../framework/in-parallel.ts'
@@ -69,41 +70,78 @@ export async function provisionModels(
   }
 }
 
-type Assessed = { readonly opened: OpenedSource; readonly wanted: WantedModel } | ModelResult
+type Assessed = Pending | ModelResult
+
+interface Pending {
+  readonly opened: OpenedSource
+  readonly wanted: WantedModel
+  /** Its first bytes are on their way. */
+  readonly begun: BegunTransfer | null
+}
+
+/** What is asked for with the first question about a file that is fetched as soon as all questions are answered. */
+const FIRST_BYTES = 4 * 1024 * 1024
 
 async function provisionMissing(run: Run, missing: readonly PlannedModel[]): Promise<ModelResult[]> {
   const { report, plan } = run.context
-  const assessed = await inParallel(PARALLEL_PROBES, missing, (model) => assess(run, model))
+  const { parallelFiles } = plan.provisioning.downloads
+  const assessed = await inParallel(PARALLEL_PROBES, missing, (model) =>
+    assess(run, model, missing.indexOf(model) < parallelFiles),
+  )
   const known = refuseTwins(run, assessed)
   const pending = known.filter((one) => 'wanted' in one)
   const fitting = keepWhatFits(run, pending)
   const done = known.filter((one): one is ModelResult => 'status' in one)
-  const refused = pending.filter((one) => !fitting.includes(one)).map(({ wanted }) => settle(run, tooLarge(wanted)))
+  const refused = pending.filter((one) => !fitting.includes(one)).map((one) => refuse(run, one, tooLarge(one.wanted)))
   report.expect({ bytes: totalBytes(fitting.map(({ wanted }) => wanted)) })
   report.phase('downloading')
-  const fetched = await inParallel(plan.provisioning.downloads.parallelFiles, fitting, ({ opened, wanted }) =>
-    download(run, opened, wanted),
-  )
+  const fetched = await inParallel(parallelFiles, fitting, (one) => download(run, one))
   return [...done, ...refused, ...fetched]
 }
 
 /** What the source says, and whether what lies in the place of a model is it already. */
-async function assess(run: Run, model: PlannedModel): Promise<Assessed> {
+async function assess(run: Run, model: PlannedModel, isNext: boolean): Promise<Assessed> {
   let opened: OpenedSource | null = null
+  let begun: BegunTransfer | null = null
   try {
     opened = run.open(model)
     const { source } = opened
-    const facts = await withRetries(() => source.probe(), { ...retryOptions(run, model) })
-    const wanted = combine(model, facts, run.state)
+    const asked = await withRetries(() => ask(source, isNext && isFresh(run, model)), retryOptions(run, model))
+    begun = asked.begun
+    const wanted = combine(model, asked.facts, run.state)
     refuseAgain(run, wanted)
-    if (wanted.inPlace === 'nothing') return { opened, wanted }
+    if (wanted.inPlace === 'nothing') return { opened, wanted, begun }
     const adopted = await adopt(wanted, run.hasher)
-    if (adopted === 'different') return { opened, wanted }
+    if (adopted === 'different') return { opened, wanted, begun }
+    begun?.close()
     run.state.note(model, recordOf(wanted.target, adopted.sha256))
     return settle(run, skipped(model))
   } catch (error) {
+    begun?.close()
     return settle(run, failed(model, describeFailure(model, opened, error)))
   }
+}
+
+async function ask(source: RangeSource, isBeginning: boolean): Promise<Asked> {
+  if (isBeginning && source.begin !== undefined) return source.begin(FIRST_BYTES)
+  return { facts: await source.probe(), begun: null }
+}
+
+interface Asked {
+  readonly facts: SourceFacts
+  readonly begun: BegunTransfer | null
+}
+
+/** Nothing of it is there, and nothing is known against it: its first bytes are what is missing. */
+function isFresh({ state }: Run, model: PlannedModel): boolean {
+  const { directory, file } = model
+  if (file === null || state.refusalOf(model) !== null) return false
+  return !hasPart(`${directory}/${file}`) && statOf(`${directory}/${file}`) === undefined
+}
+
+function refuse(run: Run, { begun }: Pending, result: ModelResult): ModelResult {
+  begun?.close()
+  return settle(run, result)
 }
 
 /** A version that was not the wanted one is not fetched again and again: its source must change first, or the entry. */
@@ -125,11 +163,9 @@ function refuseTwins(run: Run, assessed: readonly Assessed[]): Assessed[] {
     owners.set(target, owner ?? model)
     if (owner === undefined) return one
     const problem = `cannot download ${model.entry} to "${name}": ${owner.entry} goes there; give one of them a file`
-    return settle(run, failed(model, problem))
+    return refuse(run, one, failed(model, problem))
   })
 }
-
-type Pending = Extract<Assessed, { readonly wanted: WantedModel }>
 
 /** All of them if they fit; else as many as do, those first that the machine cannot do without. */
 function keepWhatFits(run: Run, pending: readonly Pending[]): readonly Pending[] {
@@ -173,12 +209,13 @@ function totalBytes(wanted: readonly WantedModel[]): number | null {
 /** How often a file that changes while it is fetched is begun anew. */
 const MOST_CHANGES = 3
 
-async function download(run: Run, opened: OpenedSource, first: WantedModel): Promise<ModelResult> {
-  const { model } = first
-  let wanted = first
+async function download(run: Run, first: Pending): Promise<ModelResult> {
+  const { opened } = first
+  const { model } = first.wanted
+  let { wanted, begun } = first
   for (let changes = 0; ; changes += 1) {
     try {
-      return await downloadOnce(run, opened, wanted)
+      return await downloadOnce(run, { opened, wanted, begun })
     } catch (thrown) {
       const error = asDownloadError(thrown)
       if (error.kind !== 'changed' || changes === MOST_CHANGES) return giveUp(run, opened, wanted, error)
@@ -187,19 +224,21 @@ async function download(run: Run, opened: OpenedSource, first: WantedModel): Pro
     try {
       const facts = await withRetries(() => opened.source.probe(), retryOptions(run, model))
       wanted = combine(model, facts, run.state)
+      begun = null
     } catch (error) {
       return giveUp(run, opened, wanted, error)
     }
   }
 }
 
-async function downloadOnce(run: Run, { source }: OpenedSource, wanted: WantedModel): Promise<ModelResult> {
+async function downloadOnce(run: Run, { opened: { source }, wanted, begun }: Pending): Promise<ModelResult> {
   const { model, name, sizeBytes } = wanted
   const { downloads } = run.context.plan.provisioning
   const { report } = run.context
   const { retries, onFailure } = retryOptions(run, model)
   const { record, movedTo } = await fetchModel(wanted, {
     source,
+    begun,
     hasher: run.hasher,
     bandwidth: run.bandwidth,
     staging: run.staging,
