@@ -112,6 +112,8 @@ export interface PlannedDirectory {
 export interface PlannedLink {
   readonly path: string
   readonly target: string
+  /** Only where the target is there: a program that the image may have. */
+  readonly ifTargetExists?: true
   /** Owner of the directories that are made for it. */
   readonly user: string | null
 }

@@ -17,7 +17,9 @@ export function createLinks(links: readonly PlannedLink[]): string[] {
   })
 }
 
-function createLink({ path, target, user }: PlannedLink): string[] {
+function createLink({ path, target, user, ifTargetExists }: PlannedLink): string[] {
+  // What an operator installed in its place is what runs: nothing to say about that.
+  if (ifTargetExists && (!existsSync(target) || isFilled(path))) return []
   const missing = missingParents(path).map((directory) => ({ path: directory, mode: 0o755, user }))
   const failures = createDirectories(missing)
   if (failures.length > 0) return failures
@@ -34,6 +36,11 @@ function createLink({ path, target, user }: PlannedLink): string[] {
   // Relative, so that it holds wherever the volume is mounted.
   symlinkSync(relative(dirname(path), target), path)
   return []
+}
+
+function isFilled(path: string): boolean {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  return there !== undefined && !there.isSymbolicLink() && !(there.isDirectory() && readdirSync(path).length === 0)
 }
 
 /** Parents first. Those that are there keep their owner. */

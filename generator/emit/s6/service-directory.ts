@@ -83,6 +83,9 @@ function header(plan: Plan, interpreter: string, marker: string): string[] {
   return [interpreter, `# ${marker}`, 'exec 2>&1', `. ${shellWord(`${plan.paths.library}/service.sh`)}`]
 }
 
+/** Programs whose users keep their packages in `venv/` beside them, as their own start scripts look for it. */
+const PYTHON: ReadonlySet<string> = new Set(['comfyui', 'automatic1111'])
+
 function runScript(plan: Plan, service: PlannedService, marker: string): string {
   const lines = [
     ...header(plan, runInterpreter(plan), marker),
@@ -92,6 +95,7 @@ function runScript(plan: Plan, service: PlannedService, marker: string): string 
     ...(service.waitsFor.length === 0 ? [] : [`wait_for ${service.waitsFor.join(' ')}`]),
     ...service.requiredFiles.map((path) => `require_file ${shellWord(path)}`),
     ...(service.workingDirectory === null ? [] : [`enter ${shellWord(service.workingDirectory)}`]),
+    ...(PYTHON.has(service.type) && service.requiredFiles.length > 0 ? ['prefer_virtual_environment'] : []),
     ...(service.user === null || plan.target === 'local' ? [] : [`live_at_home_of ${shellWord(service.user)}`]),
     ...(service.threadShare === null ? [] : [`share_threads ${service.threadShare}`]),
     'quiet',

@@ -185,6 +185,11 @@ enter() {
   exit 1
 }
 
+# prefer_virtual_environment: the Python of venv/ in the working directory, where there is one.
+prefer_virtual_environment() {
+  if [ -x venv/bin/python3 ]; then export PATH="$PWD/venv/bin:$PATH"; fi
+}
+
 # live_at_home_of USER: s6-setuidgid changes the user, not HOME; caches would go to a home that the user cannot write.
 live_at_home_of() {
   while IFS=: read -r name _ _ _ _ home _; do
