@@ -29,9 +29,9 @@ export function retryDelayMs(kind: ProblemKind, failures: number, random: number
 }
 
 const ADVICE: Readonly<Record<string, { readonly kind: ProblemKind; readonly message: string }>> = {
-  WRONGPASS: { kind: 'refused', message: 'it refuses the user or password of redis.url' },
-  NOAUTH: { kind: 'refused', message: 'it wants a password, and redis.url has none' },
-  NOPERM: { kind: 'refused', message: 'the user of redis.url lacks a right' },
+  WRONGPASS: { kind: 'refused', message: 'it refuses the user or password of URL' },
+  NOAUTH: { kind: 'refused', message: 'it wants a password, and URL has none' },
+  NOPERM: { kind: 'refused', message: 'the user of URL lacks a right' },
   READONLY: { kind: 'busy', message: 'it is a replica that takes no writes' },
   LOADING: { kind: 'busy', message: 'it loads its data' },
   MASTERDOWN: { kind: 'busy', message: 'its master is away' },
@@ -48,13 +48,27 @@ const ADVICE: Readonly<Record<string, { readonly kind: ProblemKind; readonly mes
 
 const CERTIFICATE = /CERT|certificate|self.signed|altnames|SSL|TLS|wrong version number/i
 
+/** What is done with Redis, and where its URL stands: for messages. */
+export interface RedisUse {
+  readonly deed: string
+  readonly url: string
+}
+
+const PUBLISHING: RedisUse = { deed: 'publish events to', url: 'redis.url' }
+
 /** What an error of the client or a reply of the server means. `secrets` are taken out of the words. */
-export function describeProblem(error: unknown, name: string, secrets: readonly string[]): RedisProblem {
+export function describeProblem(
+  error: unknown,
+  name: string,
+  secrets: readonly string[],
+  { deed, url }: RedisUse = PUBLISHING,
+): RedisProblem {
   const { message, code } = error as NodeJS.ErrnoException
   const text = withoutSecrets(message, secrets)
   const advice = ADVICE[/^([A-Z]+) /.exec(message)?.[1] ?? '']
   if (advice !== undefined) {
-    return { kind: advice.kind, message: `cannot publish events to Redis at ${name}: ${advice.message} (${text})` }
+    const meaning = advice.message.replace('URL', url)
+    return { kind: advice.kind, message: `cannot ${deed} Redis at ${name}: ${meaning} (${text})` }
   }
   const isCertificate = CERTIFICATE.test(code ?? '') || (code !== 'ECONNREFUSED' && CERTIFICATE.test(message))
   const kind = isCertificate ? 'refused' : 'away'
