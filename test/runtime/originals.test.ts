@@ -99,6 +99,7 @@ test('the life of a machine in the words of both generations, field by field', a
   await until('the worker is idle', 20_000, () => last()?.status.workers[WORKER].status === 'idle')
 
   const front = await untilState(tree, 'my-api', 'ready')
+  assert.ok(front.pid > 1)
   process.kill(front.pid, 'SIGKILL')
   await until('the failure is told', 5000, () =>
     ofFirst(heard).some(({ event_type }) => event_type === 'service_failed'),
@@ -108,6 +109,7 @@ test('the life of a machine in the words of both generations, field by field', a
   // A worker that ends by itself says goodbye for its machine.
   const worker = await untilState(tree, 'redis-worker-gpu0', 'ready')
   const before = heard.length
+  assert.ok(worker.pid > 1)
   process.kill(worker.pid, 'SIGTERM')
   await until('the worker says goodbye', 5000, () => ofFirst(heard).some(isWorkers))
   await until('the machine says that it is there', 5000, () => {
@@ -190,7 +192,7 @@ function checkStatuses(heard: readonly Heard[], stoppedMs: number): void {
   assert.equal([...types].sort(), ['event_driven', 'initial', 'periodic', 'shutdown'])
   const pauses = statuses.slice(1).map(({ atMs }, index) => atMs - statuses[index]!.atMs)
   assert.ok(Math.max(...pauses) < 2500, `the longest pause was ${Math.max(...pauses)} ms at an interval of 1 s`)
-  const ready = statuses.find(({ message }) => message.status.workers[WORKER].status === 'idle')!.message
+  const ready = statuses.findLast(({ message }) => message.status.machine.phase === 'ready')!.message
   assert.equal(Object.keys(ready.status.services), [`${WORKER}.comfyui`, `${WORKER}.simulation`])
   const { pm2_name, pm2_status, status, health } = ready.status.services[`${WORKER}.comfyui`]
   assert.equal([pm2_name, pm2_status, status, health], ['comfyui-gpu0', 'online', 'active', 'healthy'])
