@@ -56,7 +56,7 @@ async function sleepingMachine(): Promise<Plan> {
     return { ...service, ...nothing, waitsFor, stopsBefore, port, command: ['sleep', '100000'] }
   })
   const sidecar = services.find(({ type }) => type === 'sidecar')!
-  return { ...plan, services, sidecar: { ...plan.sidecar, port: sidecar.port! } }
+  return { ...plan, services, bundles: {}, sidecar: { ...plan.sidecar, port: sidecar.port! } }
 }
 
 /** The program as the build makes it, of the sources as they are now. */
@@ -213,6 +213,7 @@ async function sweepMs(): Promise<number> {
   const keeper = createKeeper(plan, silent, { id: 'bench', startedAtMs: Date.now() })
   const sweep = () => {
     for (const { name } of plan.services) keeper.look(name)
+    keeper.recheckGates()
     keeper.tidy()
     keeper.act()
   }

@@ -1,7 +1,10 @@
 import { type FSWatcher, statSync, watch as watchDirectory } from 'node:fs'
 
-/** How often everything is looked at although nothing was heard: inotify can lose events, and clocks move states too. */
-const SWEEP_MS = 1000
+/** How often everything is looked at although nothing was heard: inotify loses events where its queue is full. */
+const SWEEP_MS = 3000
+
+/** While nothing is heard of a directory: it does not exist, or this user has no more watches. */
+const BLIND_SWEEP_MS = 1000
 
 /** While a directory that should be watched is missing: at a boot the supervisors come up beside the sidecar. */
 const EAGER_SWEEP_MS = 100
@@ -10,7 +13,7 @@ const MAX_EAGER_SWEEPS = 50
 export interface WatchOptions {
   /** Directories and what to call when something in one changes: `supervise/` directories, the gates, the waits. */
   readonly directories: ReadonlyMap<string, () => void>
-  /** Every second, after watches that had died were set up again. */
+  /** Every few seconds, after watches that had died were set up again. */
   readonly onSweep: () => void
   /** `fs.watch`, or one that fails. */
   readonly watch?: (path: string, onEvent: () => void) => FSWatcher
@@ -76,10 +79,15 @@ export function watchDirectories({ directories, onSweep, watch = watchQuietly }:
 
   const sweep = () => {
     for (const path of directories.keys()) arm(path)
-    const isEager = watched.size < directories.size && eagerSweeps < MAX_EAGER_SWEEPS
-    if (isEager) eagerSweeps += 1
-    timer = setTimeout(sweep, isEager ? EAGER_SWEEP_MS : SWEEP_MS).unref()
+    timer = setTimeout(sweep, nextSweepMs()).unref()
     onSweep()
+  }
+
+  const nextSweepMs = (): number => {
+    if (watched.size === directories.size) return SWEEP_MS
+    if (eagerSweeps >= MAX_EAGER_SWEEPS) return BLIND_SWEEP_MS
+    eagerSweeps += 1
+    return EAGER_SWEEP_MS
   }
 
   sweep()

@@ -28,8 +28,10 @@ export interface MachineKeeper {
   /** Decides what is to be done now, and does it. */
   readonly act: () => void
   readonly carryOut: (action: Action) => void
-  /** What only time changes: gates that somebody touched, restarts that are out of their window, a clock that was set. */
+  /** What only time changes: orders that do not come through, restarts that are out of their window, a clock that was set. */
   readonly tidy: () => void
+  /** Sets gates again that somebody else touched. */
+  readonly recheckGates: () => void
   readonly farewell: () => void
   readonly follow: (follower: Follower) => () => void
   readonly flush: () => void
@@ -129,9 +131,12 @@ export function createKeeper(plan: Plan, log: Log, boot: ThisBoot): MachineKeepe
         log.warn({ context: { jumpMs } }, `the clock was set by ${(jumpMs / 1000).toFixed(1)} s`)
         setMachine(moveClock(machine, jumpMs))
       }
-      gates.recheck()
-      for (const record of machine.services.values()) updateFaults(record)
+      for (const record of machine.services.values()) {
+        if (mayChangeByTime(record)) look(record.service.name)
+        updateFaults(record)
+      }
     },
+    recheckGates: gates.recheck,
     farewell: () => {
       if (machine.stopping) return
       setMachine(bidFarewell(machine, Date.now()))

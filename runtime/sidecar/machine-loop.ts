@@ -31,6 +31,9 @@ export interface MachineLoopOptions {
   readonly workerSaysReady?: WorkerSaysReady
 }
 
+/** How often is done what is due by time alone. */
+const TICK_MS = 1000
+
 /** Follows the machine: reads what changes, probes what runs, opens and closes gates, orders restarts. */
 export function startMachineLoop(options: MachineLoopOptions): MachineLoop {
   const { plan, log, ask, boot, onProbe, workerSaysReady } = options
@@ -80,14 +83,18 @@ export function startMachineLoop(options: MachineLoopOptions): MachineLoop {
       `${serviceDirectory(plan.paths, name)}/supervise`,
       () => look([name]),
     ]),
-    [plan.paths.gates, () => look(names)],
+    [plan.paths.gates, () => lookAtAll()],
     [waitingDirectory(plan.paths), () => look(names)],
   ])
-  const onSweep = () => {
-    keeper.tidy()
+  const lookAtAll = () => {
+    keeper.recheckGates()
     look(names)
   }
-  const watch = watchDirectories({ directories, onSweep })
+  const watch = watchDirectories({ directories, onSweep: lookAtAll })
+  const ticks = setInterval(() => {
+    keeper.tidy()
+    keeper.act()
+  }, TICK_MS).unref()
 
   return {
     machine: keeper.machine,
@@ -100,6 +107,7 @@ export function startMachineLoop(options: MachineLoopOptions): MachineLoop {
     farewell: keeper.farewell,
     close: () => {
       watch.close()
+      clearInterval(ticks)
       for (const prober of probers.values()) prober.stop()
       keeper.flush()
     },

@@ -64,7 +64,7 @@ test('a directory above that is replaced is no obstacle', async () => {
   mkdirSync(`${root}/new/supervise`, { recursive: true })
   renameSync(`${root}/app`, `${root}/old`)
   renameSync(`${root}/new`, `${root}/app`)
-  await until('the new one is found', 5000, () => counts.heard > 1)
+  await until('the new one is found', 10_000, () => counts.heard > 1)
   await new Promise((resolve) => setTimeout(resolve, 50))
   await hears({ ...counts }, path, counts)
   close()

@@ -50,6 +50,7 @@ export function openLogTail(path: string, sinceMs: number | null): LogTail {
     if (file === null) return null
     // Asked before the rest is read: what is written after a rotation is in another file. In the middle of one there is none.
     const now = await stat(path).catch(() => null)
+    if (now !== null && now.ino === file.inode && now.size === file.offset) return ''
     const text = await drain(file)
     if (now !== null && now.ino !== file.inode && text.length < MAX_READ_BYTES && !isClosed) {
       release()
