@@ -34,9 +34,12 @@ install_machine_packages() {
   install_packages s6-svscan:s6 execlineb:execline nginx:nginx-light redis-server:redis-server
 }
 
-# What the tests ask beside them: certificates, and the programs that have to accept our patches and metrics.
+# What the tests ask beside them: certificates, the programs that have to accept our patches and metrics, and a Python
+# that can make virtual environments, which no command tells.
 install_test_packages() {
-  install_packages openssl:openssl git:git patch:patch promtool:prometheus
+  local python=()
+  python3 -c 'import ensurepip, venv' 2>/dev/null || python=(ensurepip:python3-venv)
+  install_packages openssl:openssl git:git patch:patch promtool:prometheus "${python[@]}"
 }
 
 # install_node_modules: what package-lock.json says, unless it is there already.

@@ -5,6 +5,9 @@ import type { Installer } from './install-requirements.ts'
 
 const TIMEOUT_MS = 30 * 60_000
 
+/** Its standard input is a socket, as under sshd: without this it would read the start-up files of a login. */
+const BASH = ['bash', '--norc', '--noprofile']
+
 /** What a run of the script depends on: what it is, the commit it runs in, and the packages that it may change. */
 export function scriptKey(script: string, commit: string, { interpreter }: Installer): string {
   return createHash('sha256')
@@ -25,7 +28,7 @@ export async function runCustomScript(
   timeoutMs = TIMEOUT_MS,
 ): Promise<string | null> {
   const isFile = /^[\w./-]+$/.test(script) && !script.includes('..') && existsSync(`${directory}/${script}`)
-  const command = isFile ? ['bash', '--', script] : ['bash', '-c', script]
+  const command = isFile ? [...BASH, '--', script] : [...BASH, '-c', script]
   const env = { ...environment, ...variables, PATH: environment.PATH ?? '' }
   const result = await runCommand(command, { cwd: directory, env, timeoutMs, onLine: hear })
   if (result.code === 0) return null
