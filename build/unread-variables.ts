@@ -76,10 +76,6 @@ export const UNREAD_VARIABLES: readonly UnreadVariables[] = [
     instead: `The default of \`git.sshKey\` has them, as ${SECRETS}.`,
   },
   {
-    names: '`SSH_PORT`',
-    instead: 'Not read: the machine runs no SSH server. Add a custom service for one.',
-  },
-  {
     names: '`SERVICE_MANAGER_PATH`, `PM2_HOME`',
     instead: 'Not read: s6 supervises the services, there is no PM2.',
   },

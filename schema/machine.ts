@@ -127,6 +127,16 @@ export interface Machine {
      * How often in a row a download that brings nothing is tried again, with growing pauses, before its task fails and its supervisor starts it anew.
      */
     retries: number
+    /**
+     * The last task of a boot: tries everything once as its users would, a picture through each ComfyUI included, and writes a report of the boot (`<workspace>/.machine/provision/boot-report.json`).
+     */
+    verify: {
+      /**
+       * Whether it runs.
+       */
+      enabled: boolean
+      timeout: Duration
+    }
   }
   /**
    * Custom nodes of ComfyUI, put into `custom_nodes` of the shared directory before ComfyUI starts. Absent: ComfyUI loads what is there.
@@ -160,6 +170,27 @@ export interface Machine {
      */
     push: boolean
     interval?: Duration
+  }
+  /**
+   * How people get into the machine.
+   */
+  access: {
+    /**
+     * An SSH server (`sshd` of the package openssh-server), for root, by key alone. Its host key is made once and stays on the volume. No service waits for it. Absent: there is none.
+     */
+    ssh?: {
+      /**
+       * Whether it runs.
+       */
+      enabled: boolean
+      port: Port
+      listen: Address
+      /**
+       * Public keys of those who may log in, a line each as in `authorized_keys`.
+       */
+      authorizedKeys: string
+      authorizedKeysFile?: Path
+    }
   }
   /**
    * How the machine fetches custom nodes and workflows.
@@ -581,7 +612,7 @@ export interface Ollama {
   listen: Address
   healthEndpoint: UrlPath
   /**
-   * Models that it should have. The first is the default model of the workers (`OLLAMA_DEFAULT_MODEL`).
+   * Models that it should have: missing ones are pulled, and those that this list had before are removed again, unless somebody else pulled them. Empty: none is pulled or removed. The first is the default model of the workers (`OLLAMA_DEFAULT_MODEL`).
    */
   models: string[]
   directory: Path

@@ -362,9 +362,13 @@ export interface PlannedVerification {
 
 /** The SSH server of the machine. */
 export interface PlannedSsh {
+  /** sshd itself. */
+  readonly program: string
   readonly port: number
   readonly listen: string
-  /** Public keys as text, by the name of a secret: known when the machine boots. */
+  /** Public keys as text, where the machine file has them. */
+  readonly authorizedKeys: string | null
+  /** Public keys by the name of a secret: known when the machine boots. */
   readonly authorizedKeysSecret: string | null
   /** A file with more of them. */
   readonly authorizedKeysSource: string | null

@@ -8,6 +8,7 @@ import { shellCommand } from './quote/shell.ts'
 import { emitContainerTree } from './s6/emit-container.ts'
 import { emitLocalTree } from './s6/emit-local.ts'
 import { emitSharedEnvironment } from './s6/shared-environment.ts'
+import { emitSshd } from './ssh/emit-sshd.ts'
 
 export interface EmitOptions {
   /** Secrets that stood in the machine file in clear, by name. */
@@ -23,6 +24,7 @@ export function emitTree(plan: Plan, { literalSecrets, marker }: EmitOptions): A
     ...emitSharedEnvironment(plan),
     ...emitNginx(plan, marker),
     ...emitComfyui(plan, marker),
+    ...emitSshd(plan, marker),
     library(plan),
     ...healthcheck(plan, marker),
     planFile(plan),

@@ -337,6 +337,17 @@ const portRows: readonly EnvironmentRow[] = [
   },
 ]
 
+const accessRows: readonly EnvironmentRow[] = [
+  {
+    pointer: '/access/ssh/port',
+    within: '/access/ssh',
+    variables: [{ name: 'SSH_PORT', machines: ['K'] }],
+    reader: port,
+    description: 'Port of the SSH server.',
+    example: 'SSH_PORT=2222',
+  },
+]
+
 const serviceRows: readonly EnvironmentRow[] = [
   {
     pointer: `${COMFYUI}/args`,
@@ -422,5 +433,6 @@ export const ENVIRONMENT_TABLE: readonly EnvironmentRow[] = [
   ...switchRows,
   ...perGpuRows,
   ...portRows,
+  ...accessRows,
   ...serviceRows,
 ]

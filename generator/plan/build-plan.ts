@@ -5,6 +5,7 @@ import { draftTasks, TASK_NAMES } from '../services/provisioning-task.ts'
 import { BUILT_IN_KINDS, kindOf } from '../services/registry.ts'
 import type { Finding, PlanContext, Provenance, ServiceDraft } from '../services/service-type.ts'
 import { draftSidecar } from '../services/sidecar.ts'
+import { draftSshd, planSsh } from '../services/sshd.ts'
 import { planBundles } from './bundles.ts'
 import { inStartOrder, resolveDependencies } from './dependencies.ts'
 import { planDirectories } from './directories.ts'
@@ -66,7 +67,12 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     report,
   }
   const provisioning = planProvisioning(context)
-  const drafts = [...draftServices(context), ...draftTasks(context, provisioning)]
+  const ssh = planSsh(context)
+  const drafts = [
+    ...draftServices(context),
+    ...(ssh === null ? [] : [draftSshd(context, ssh)]),
+    ...draftTasks(context, provisioning, ssh),
+  ]
   const proxy = planProxy(context, drafts, planRoutes(drafts))
   const services = connectServices(context, drafts, proxy)
   checkMachine(context, drafts, services, proxy)
@@ -95,7 +101,7 @@ export function buildPlan(settings: Machine, options: PlanOptions, report: (find
     secrets: secrets.planned(),
     secretFiles: planWorkerFiles(context, services),
     provisioning,
-    ssh: null,
+    ssh,
     stopBudget,
   }
   let made: ProvenanceByService | undefined

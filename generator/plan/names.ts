@@ -8,6 +8,7 @@ const RESERVED = new Set([
   'setup-directories',
   'farewell',
   'redis-worker',
+  'sshd',
   'base',
   'top',
   'user',

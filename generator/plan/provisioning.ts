@@ -3,7 +3,7 @@ import { planWorkerPackage } from '../services/redis-worker.ts'
 import type { PlanContext } from '../services/service-type.ts'
 import { planCustomNodes, planGit, planWorkflows } from './git-sources.ts'
 import { planModels } from './models.ts'
-import { sizeBytes } from './quantities.ts'
+import { durationMs, sizeBytes } from './quantities.ts'
 
 /** Credentials that the kinds of source take from the environment of the machine, as the original machines had them. */
 const CREDENTIALS: readonly {
@@ -38,7 +38,9 @@ export function planProvisioning(context: PlanContext): PlannedProvisioning {
   return {
     ollamaModels: settings.services.ollama?.enabled ? settings.services.ollama.models : [],
     workerPackage: planWorkerPackage(context),
-    verification: null,
+    verification: settings.provisioning.verify.enabled
+      ? { timeoutMs: durationMs(settings.provisioning.verify.timeout) }
+      : null,
     models,
     downloads: {
       parallelFiles,

@@ -1,4 +1,4 @@
-import type { PlannedProvisioning } from '../../schema/plan.ts'
+import type { PlannedProvisioning, PlannedService, PlannedSsh } from '../../schema/plan.ts'
 import type { PlanContext, ServiceDraft } from './service-type.ts'
 import { planLogs } from './supervision.ts'
 
@@ -15,6 +15,8 @@ export interface TaskSpec {
   readonly environment?: Readonly<Record<string, string>>
   /** It goes on for ever: started again for ever too, and nothing waits for it. */
   readonly isLasting?: boolean
+  /** Where it need not be tried for hours. */
+  readonly restart?: PlannedService['restart']
 }
 
 /**
@@ -22,6 +24,9 @@ export interface TaskSpec {
  * else does it, with pauses in which nothing is lost.
  */
 const RESTART = { maxAttempts: 50, windowMs: 6 * 3_600_000, backoff: { initialMs: 5000, maxMs: 300_000, factor: 2 } }
+
+/** Missing keys and programs do not come by themselves: soon it says that it has failed, and why. */
+const SSH_RESTART = { maxAttempts: 3, windowMs: 600_000, backoff: { initialMs: 1000, maxMs: 10_000, factor: 2 } }
 
 /** It ends at once when it is told to; what it has done so far counts. */
 const STOP = { signal: 'SIGTERM', timeoutMs: 2000 }
@@ -56,7 +61,7 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
       probe: spec.isLasting ? { kind: 'uptime', graceMs: 1000 } : { kind: 'task' },
       waitsFor: [],
       stopsBefore: [],
-      restart: RESTART,
+      restart: spec.restart ?? RESTART,
       startupTimeoutMs: 60_000,
       liveness: { intervalMs: 10_000, timeoutMs: 5000, failures: 3 },
       stop: STOP,
@@ -76,7 +81,11 @@ export function draftTask(context: PlanContext, spec: TaskSpec): ServiceDraft {
 }
 
 /** The tasks that a machine has: one with nothing to do does not exist. */
-export function draftTasks(context: PlanContext, provisioning: PlannedProvisioning): ServiceDraft[] {
+export function draftTasks(
+  context: PlanContext,
+  provisioning: PlannedProvisioning,
+  ssh: PlannedSsh | null,
+): ServiceDraft[] {
   const { models, customNodes, workflows, workerPackage } = provisioning
   const specs: TaskSpec[] = []
   if (models.some(({ when }) => when === 'before-start')) {
@@ -96,6 +105,12 @@ export function draftTasks(context: PlanContext, provisioning: PlannedProvisioni
     if (workflows.intervalMs !== null)
       specs.push({ name: 'workflows-sync', pointer: '/workflows', optional: true, isLasting: true })
   }
+  if (provisioning.ollamaModels.length > 0) {
+    specs.push({ name: 'ollama-models', pointer: '/services/ollama/models', optional: true, dependsOn: ['ollama'] })
+  }
+  if (ssh !== null) specs.push({ name: 'ssh-access', pointer: '/access/ssh', optional: true, restart: SSH_RESTART })
+  if (provisioning.verification !== null)
+    specs.push({ name: 'verify', pointer: '/provisioning/verify', optional: true })
   return specs.map((spec) => draftTask(context, spec))
 }
 
@@ -108,5 +123,6 @@ export const TASK_NAMES = [
   'ollama-models',
   'workflows',
   'workflows-sync',
+  'ssh-access',
   'verify',
 ] as const

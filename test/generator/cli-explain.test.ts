@@ -111,14 +111,16 @@ test('the table of a plan has a row for each service, and ends with the longest 
     formatPlan(compiled({ sets }).plan),
     `m1: 2 GPUs: X, 24 GB, container
 
-SERVICE            GPU  PORT  ROUTE                        WAITS FOR                  RESTARTS  STOP
-sidecar            -    9090  /api/                        -                          always    TERM 3s
-nginx              -    80    /                            -                          5 in 10m  QUIT 5s
-comfyui-gpu0       0    8188  /comfyui/0/ /comfyui/ :3188  -                          5 in 10m  INT 25s
-comfyui-gpu1       1    8189  /comfyui/1/ /comfyui/ :3189  -                          5 in 10m  INT 25s
-redis-worker-gpu0  0    -     -                            comfyui-gpu0               5 in 10m  TERM 30s
-redis-worker-gpu1  1    -     -                            comfyui-gpu1               5 in 10m  TERM 30s
-my-api             -    7000  -                            comfyui-gpu0 comfyui-gpu1  5 in 10m  TERM 10s
+SERVICE            GPU  PORT  ROUTE                        WAITS FOR                    RESTARTS  STOP
+sidecar            -    9090  /api/                        -                            always    TERM 3s
+nginx              -    80    /                            -                            5 in 10m  QUIT 5s
+comfyui-gpu0       0    8188  /comfyui/0/ /comfyui/ :3188  -                            5 in 10m  INT 25s
+comfyui-gpu1       1    8189  /comfyui/1/ /comfyui/ :3189  -                            5 in 10m  INT 25s
+worker-package     -    -     -                            -                            50 in 6h  TERM 2s
+redis-worker-gpu0  0    -     -                            worker-package comfyui-gpu0  5 in 10m  TERM 30s
+redis-worker-gpu1  1    -     -                            worker-package comfyui-gpu1  5 in 10m  TERM 30s
+my-api             -    7000  -                            comfyui-gpu0 comfyui-gpu1    5 in 10m  TERM 10s
+verify             -    -     -                            -                            50 in 6h  TERM 2s
 
 longest stop: 64s of 90s: redis-worker-gpu0 30s, then comfyui-gpu0 25s, then nginx 5s, then sidecar 3s
 `,

@@ -8,8 +8,9 @@ const text = `machine: { id: m1, gpu: { count: 1, memoryGB: 24, model: X } }
 services:
   nginx: {}
   comfyui: {}
-  redisWorker: {}
+  redisWorker: { command: [node, worker.js] }
   end: { command: [sleep, "1"], dependsOn: [comfyui] }
+provisioning: { verify: { enabled: false } }
 `
 
 function graph() {

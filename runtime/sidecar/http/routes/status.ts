@@ -1,4 +1,6 @@
+import { describePhase } from '../../../shared/boot-phases.ts'
 import { machineHealth } from '../../health.ts'
+import { machinePhases } from '../../phases.ts'
 import type { BootRecord } from '../../state/boot-history.ts'
 import { json } from '../answer.ts'
 import { describeService, isoTime } from '../describe-service.ts'
@@ -56,6 +58,7 @@ function status({ view }: HttpParts, usageOf: ReturnType<typeof createUsageReade
     services: Object.fromEntries(services),
     gpus: gpus(view),
     resources: resources(view),
+    phases: machinePhases(plan, machine).map(describePhase),
     boots: machine.boots.slice(-SHOWN_BOOTS).map(describeBoot),
     events: { lastSeq: view.journal()?.lastSeq() ?? null, outbox },
   }
