@@ -121,7 +121,7 @@ function waitProblems(facts: ServiceFacts, all: DoctorFacts, log: readonly strin
     (name) => all.services.find((one) => one.service.name === name)?.ready === false,
   )
   if (blockers.length > 0) {
-    const text = `${service.name} waits: ${explainWait(service.name, all)}`
+    const text = `${service.name} waits ${explainWait(service.name, all)}`
     const next = `it starts by itself once ${blockers.join(', ')} ${blockers.length === 1 ? 'is' : 'are'} ready`
     return [{ code: 'WAITING', severity: 'warning', service: service.name, text, next }]
   }
