@@ -7,8 +7,11 @@ export interface GitUrl {
   readonly name: string
 }
 
-/** `user@host:path`, which git takes for ssh. A path with `//` behind the colon would be a URL. */
-const SCP_FORM = /^(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9.-]+):(?!\/\/)([^\s\\]+)$/
+/**
+ * `user@host:path`, which git takes for ssh. With `//` behind the colon it would be a URL, and with a second colon the name
+ * of a program that git runs.
+ */
+const SCP_FORM = /^(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9.-]+):(?!\/\/|:)([^\s\\]+)$/
 
 const PROTOCOLS = ['https', 'ssh', 'http', 'file'] as const
 

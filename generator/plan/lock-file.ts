@@ -87,13 +87,13 @@ function isLockedNode(value: unknown): value is LockedNode {
   return typeof url === 'string' && (branch === null || typeof branch === 'string') && isWholeCommit(commit ?? '')
 }
 
-/** The commit that a node is locked at; `null` where nodes are not locked, and after a finding about a stale lock. */
+/** The commit that a node is locked at; `null` where nodes are not locked, where it names its commit itself, and after a finding about a stale lock. */
 export function lockedCommit(
   { lock, report }: PlanContext,
   node: Pick<CustomNode, 'url' | 'branch' | 'commit'>,
   index: number,
 ): string | null {
-  if (lock?.nodes === undefined) return null
+  if (lock?.nodes === undefined || isWholeCommit(node.commit ?? '')) return null
   const locked = lock.nodes.find(({ url, branch }) => url === node.url && branch === node.branch)
   if (locked?.commit.startsWith(node.commit ?? '')) return locked.commit
   const why =

@@ -84,6 +84,7 @@ const URLS: readonly [string, string][] = [
   ['file:///srv/a%20b.git', 'file a b'],
   ['git://host/a', 'refused'],
   ['ext::sh -c id', 'refused'],
+  ['ext::/bin/id', 'refused'],
   ['--upload-pack=x', 'refused'],
   ['ssh://-oProxyCommand=x/a', 'refused'],
   ['-host:path', 'refused'],

@@ -1,7 +1,9 @@
 import { renameSync, writeFileSync } from 'node:fs'
+import { resolveNodeCommits } from '../../../runtime/provision/custom-nodes/resolve-commits.ts'
 import { lockModel } from '../../../runtime/provision/models/lock-model.ts'
+import { isWholeCommit } from '../../../schema/git-url.ts'
 import type { Plan } from '../../../schema/plan.ts'
-import { type LockedModel, parseLockFile } from '../../plan/lock-file.ts'
+import { type LockedModel, type LockedNode, parseLockFile } from '../../plan/lock-file.ts'
 import { compileMachine } from '../compile-machine.ts'
 import { complaint, EXIT, failure } from '../failure.ts'
 import type { Host } from '../host.ts'
@@ -9,7 +11,7 @@ import type { Invocation } from '../invocation.ts'
 import { layerFiles, lockFileOf } from '../layers.ts'
 import { hasError, sayFindings } from '../say-findings.ts'
 
-/** `lock`: asks the sources of all models what they have, and writes it beside the machine file. The only verb with network. */
+/** `lock`: asks the sources of all models and custom nodes what they have, and writes it beside the machine file. The only verb with network. */
 export async function run({ words, values }: Invocation<'lock'>, host: Host): Promise<number> {
   const file = lockFileOf(layerFiles(words, values.file))
   if (file === null) throw failure(EXIT.usage, 'cannot lock standard input', 'name the machine file')
@@ -18,17 +20,19 @@ export async function run({ words, values }: Invocation<'lock'>, host: Host): Pr
   const { plan, diagnostics } = compilation
   sayFindings(host, compilation, values.format)
   if (plan === null || hasError(diagnostics)) return EXIT.findings
-  const known = lock === null ? null : parseLockFile(lock.text)
-  const models = await lockAll(plan, known !== null && 'models' in known ? known.models : [], host, values.quiet)
-  if (models === null) return EXIT.findings
-  const text = `${JSON.stringify({ version: 1, models }, null, 2)}\n`
+  const parsed = lock === null ? null : parseLockFile(lock.text)
+  const known = parsed !== null && 'models' in parsed ? parsed : null
+  const models = await lockAll(plan, known?.models ?? [], host, values.quiet)
+  const nodes = await lockNodes(plan, known?.nodes ?? [], host, values.quiet)
+  if (models === null || nodes === null) return EXIT.findings
+  const text = `${JSON.stringify({ version: 1, models, ...(nodes.length === 0 ? {} : { nodes }) }, null, 2)}\n`
   const isSame = lock?.text === text
   if (values.check) {
     if (!isSame) host.print(`${file} is not up to date\n`)
     return isSame ? EXIT.done : EXIT.findings
   }
   if (!isSame) writeLock(file, text)
-  if (!values.quiet) host.say(`${file}: ${models.length} models, ${isSame ? 'unchanged' : 'written'}\n`)
+  if (!values.quiet) host.say(`${file}: ${countOf(models, nodes)}, ${isSame ? 'unchanged' : 'written'}\n`)
   return EXIT.done
 }
 
@@ -64,6 +68,36 @@ async function lockAll(
   }
   if (hasFailed) return null
   return [...locked.keys()].sort().map((url) => locked.get(url) as LockedModel)
+}
+
+/** The nodes of the machine file that have no commit yet; a list on the volume is not there when this runs. */
+async function lockNodes(
+  plan: Plan,
+  known: readonly LockedNode[],
+  host: Host,
+  isQuiet: boolean,
+): Promise<LockedNode[] | null> {
+  const listed = plan.provisioning.customNodes?.nodes ?? []
+  const nodes = listed.filter(({ commit }) => commit === null || !isWholeCommit(commit))
+  const locked = new Map<string, LockedNode>()
+  let hasFailed = false
+  for (const node of await resolveNodeCommits(nodes, { plan, environment: host.environment })) {
+    if ('problem' in node) {
+      hasFailed = true
+      host.say(complaint(node.problem))
+      continue
+    }
+    const before = known.find(({ url, branch }) => url === node.url && branch === node.branch)
+    const isNew = before?.commit !== node.commit
+    if (!isQuiet) host.say(`${isNew ? 'locked' : 'same'}  ${node.commit.slice(0, 12)}  ${node.url}\n`)
+    locked.set(`${node.url} ${node.branch ?? ''}`, node)
+  }
+  if (hasFailed) return null
+  return [...locked.keys()].sort().map((key) => locked.get(key) as LockedNode)
+}
+
+function countOf(models: readonly LockedModel[], nodes: readonly LockedNode[]): string {
+  return nodes.length === 0 ? `${models.length} models` : `${models.length} models, ${nodes.length} custom nodes`
 }
 
 function writeLock(file: string, text: string): void {
