@@ -39,7 +39,8 @@ install_machine_packages() {
 install_test_packages() {
   local python=()
   python3 -c 'import ensurepip, venv' 2>/dev/null || python=(ensurepip:python3-venv)
-  install_packages openssl:openssl git:git patch:patch promtool:prometheus "${python[@]}"
+  install_packages openssl:openssl git:git patch:patch promtool:prometheus ssh:openssh-client sshd:openssh-server \
+    "${python[@]}"
 }
 
 # install_node_modules: what package-lock.json says, unless it is there already.

@@ -16,6 +16,7 @@ services:
   automatic1111: {}
   redisWorker: {}
   ollama: { models: [mistral] }
+access: { ssh: {} }
 `
 
 const compiled = (environment: Environment, text = MACHINE) =>
@@ -379,7 +380,7 @@ test('a setting of a service that the machine lacks, or has removed, adds nothin
     nginxOnly.diagnostics.filter(({ severity }) => severity === 'error'),
     [],
   )
-  assert.equal(nginxOnly.plan?.services.map(({ name }) => name).sort(), ['nginx', 'sidecar'])
+  assert.equal(nginxOnly.plan?.services.map(({ name }) => name).sort(), ['nginx', 'sidecar', 'verify'])
   assert.is(nginxOnly.plan?.proxy?.tls, null)
 })
 

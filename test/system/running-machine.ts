@@ -48,7 +48,7 @@ export async function startMachine(
 }
 
 /** Ports of the machines of these tests. */
-const PORTS = [80, 3188, 3189, 7000, 8188, 8189, 9090, 11_434]
+const PORTS = [22, 80, 3188, 3189, 7000, 8188, 8189, 9090, 11_434]
 
 /**
  * An offset at which they are free, and stay so: below the ports that the kernel gives to outgoing connections (32768 on
