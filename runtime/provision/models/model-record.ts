@@ -14,7 +14,7 @@ export interface ModelRecord {
 /** A version that was fetched and was not what it should be: fetching it again would give it again. */
 export interface RefusedVersion {
   readonly refused: string
-  readonly validator: string
+  readonly version: string
   readonly wanted: string
 }
 
@@ -77,7 +77,7 @@ function isRecord(entry: ModelEntry): entry is ModelRecord {
 function isEntry(value: unknown): value is ModelEntry {
   if (typeof value !== 'object' || value === null) return false
   const entry = value as Partial<ModelRecord & RefusedVersion>
-  if (typeof entry.refused === 'string') return typeof entry.validator === 'string' && typeof entry.wanted === 'string'
+  if (typeof entry.refused === 'string') return typeof entry.version === 'string' && typeof entry.wanted === 'string'
   return (
     typeof entry.target === 'string' &&
     typeof entry.sizeBytes === 'number' &&

@@ -4,7 +4,8 @@ import type { ProvisionTask, TaskContext, TaskOutcome } from '../framework/task.
 import { isInPlace } from './assess-model.ts'
 import { nameOf } from './describe-failure.ts'
 import { openModelState } from './model-record.ts'
-import { type ModelResult, provisionModels } from './provision-models.ts'
+import type { ModelResult } from './model-run.ts'
+import { provisionModels } from './provision-models.ts'
 
 /** The models of one moment: those that services wait for, or those that arrive while they run. */
 export function modelsTask(when: PlannedModel['when']): ProvisionTask {
