@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { modelPlan } from '../fixtures/model-plan.ts'
@@ -112,6 +123,23 @@ test('connections that break at any byte are continued there', async ({ server }
   assert.ok(server.sentBytes() < content.length * 1.05, `${server.sentBytes()} bytes`)
   const ranges = server.requests.map(({ headers }) => [headers.range, headers['if-range']])
   assert.equal(ranges[1], [`bytes=1-${content.length - 1}`, '"v1"'])
+})
+
+test('a part that was damaged between two runs is found out, and fetched from its beginning', async ({ server }) => {
+  const root = temporaryDirectory()
+  const content = fileOf(9 * MB)
+  const url = serve(server, 'a.ckpt', content, { cutAfter: () => MB })
+  const plan = modelPlan(root, [{ url, sha256: sha256(content) }], { downloads: { retries: 0 } })
+  assert.is((await provision(plan)).code, 1)
+  const part = `${folderOf(root)}/a.ckpt.part`
+  const descriptor = openSync(part, 'r+')
+  writeSync(descriptor, 'damage', 1000)
+  closeSync(descriptor)
+  server.files.get('/a.ckpt')!.cutAfter = () => null
+  const { code, text } = await provision(plan)
+  assert.is(code, 0, text)
+  assert.match(text, /its SHA-256 is .*: it is fetched from its beginning/)
+  assert.ok(readFileSync(`${folderOf(root)}/a.ckpt`).equals(content))
 })
 
 test('a file that changes while it is fetched is fetched from its beginning', async ({ server }) => {
