@@ -9,8 +9,8 @@ import { bundleProgram, until } from './local-tree.ts'
 import { endAtLast, endLeftovers, redisServer } from './redis-server.ts'
 import { readStream } from './stream-reader.ts'
 
-/** More of them with EVENT_KILLS=100. */
-const KILLS = Number(process.env.EVENT_KILLS ?? 25)
+/** `EVENT_LONG=1` takes 100 of them. */
+const KILLS = Number(process.env.EVENT_KILLS ?? (process.env.EVENT_LONG === '1' ? 100 : 25))
 
 test.after(endLeftovers)
 
