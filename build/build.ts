@@ -44,6 +44,16 @@ const WRAPPER = { head: '(function(exports,require,module){', tail: '\n})' }
 /** Stands for the hash until there is something to hash; as long as one. */
 const NO_HASH = '0'.repeat(16)
 
+/** What few commands need stays out of the bundle that all others load; it is asked for by `require`. */
+const ownBundles: Plugin = {
+  name: 'own-bundles',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /\/runtime\/watch\/watch\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: `./watch-${NO_HASH}.cjs`, external: true } : undefined,
+    )
+  },
+}
+
 async function bundle(entry: string, options: BuildOptions): Promise<string> {
   const result = await build({ ...common, entryPoints: [entry], outfile: `${DIST}/out.js`, ...options })
   return result.outputFiles![0]!.text
@@ -77,6 +87,7 @@ async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<
       footer: { js: WRAPPER.tail },
       supported: { 'dynamic-import': false },
       define: defines,
+      plugins: [jsonAsText, ownBundles],
     })
   const commands = await wrapped('generator/cli/commands.ts')
   const render = await wrapped('generator/cli/render-alone.ts')
@@ -87,11 +98,13 @@ async function buildCommandLine(programs: ReadonlyMap<string, string>): Promise<
     banner: { js: '#!/usr/bin/env node' },
     define: defines,
   })
+  const watch = await bundle('runtime/watch/watch.ts', { format: 'cjs', define: defines })
   const filled = (text: string) => text.replaceAll(NO_HASH, hash)
   return new Map([
     [`commands-${hash}.js`, filled(commands)],
     [`render-${hash}.js`, filled(render)],
     [`start-${hash}.js`, filled(start)],
+    [`watch-${hash}.cjs`, watch],
     ['machinegen.cjs', filled(starter)],
   ])
 }
@@ -134,8 +147,8 @@ function writeTypes(): void {
 
 function removeOldBundles(kept: readonly string[]): void {
   for (const name of readdirSync(DIST)) {
-    const bundle = /^(?:commands|render|start)-[0-9a-f]+(?=\.)/.exec(name)?.[0]
-    if (bundle !== undefined && !kept.includes(`${bundle}.js`)) rmSync(`${DIST}/${name}`)
+    const bundle = /^(?:commands|render|start|watch)-[0-9a-f]+(?=\.)/.exec(name)?.[0]
+    if (bundle !== undefined && !kept.some((file) => file.startsWith(`${bundle}.`))) rmSync(`${DIST}/${name}`)
   }
 }
 
@@ -146,7 +159,11 @@ const { 'machinegen.cjs': starter, ...bundles } = Object.fromEntries(await build
 for (const [name, text] of programs) write(name, text, 0o755)
 write('index.js', await bundle('generator/index.ts', esm))
 for (const [name, text] of Object.entries(bundles)) write(name, text)
-writeCodeCaches(Object.keys(bundles).map((name) => `${DIST}/${name}`))
+writeCodeCaches(
+  Object.keys(bundles)
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => `${DIST}/${name}`),
+)
 writeTypes()
 // Last: it names the bundles.
 write('machinegen.cjs', starter!, 0o755)

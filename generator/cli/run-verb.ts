@@ -18,6 +18,7 @@ const LOADERS: { readonly [Name in Exclude<VerbName, 'completion'>]: () => Promi
   up: () => import('./verbs/up.ts'),
   apply: () => import('./verbs/apply.ts'),
   lock: () => import('./verbs/lock.ts'),
+  watch: () => import('./verbs/watch.ts'),
 }
 
 /** Carries out a command. Gives the exit code; what cannot be done is thrown. */

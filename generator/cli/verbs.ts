@@ -191,6 +191,36 @@ export const VERBS = {
     },
     examples: [{ command: 'lock machine.yaml', does: 'write machine.lock.json, which renders keep to' }],
   },
+  watch: {
+    help: 'Show the machines that announce themselves in a Redis, live; events as JSON lines where there is no terminal',
+    options: {
+      redis: {
+        kind: 'text',
+        value: 'URL',
+        help: 'Which Redis; default: $HUB_REDIS_URL, which no list of processes shows',
+      },
+      'certificate-authority': { kind: 'text', value: 'FILE', help: 'Whom to trust for rediss://, in PEM' },
+      machine: { kind: 'text', alias: 'm', value: 'ID', help: 'Only this machine, with its services' },
+      json: { kind: 'flag', help: 'Events as JSON lines on a terminal too' },
+      once: { kind: 'flag', help: 'What is there now, and end' },
+      since: {
+        kind: 'text',
+        value: 'WHEN',
+        help: 'Events from then on: 10m, a time, 0 for all; with --machine, after an event; default: 10m',
+      },
+      type: { kind: 'list', alias: 't', value: 'TYPE', help: 'Only events of this type: service.failed, provision.*' },
+      service: {
+        kind: 'list',
+        alias: 's',
+        value: 'NAME',
+        help: 'Only events of this service: comfyui-gpu0, comfyui-*',
+      },
+    },
+    examples: [
+      { command: 'watch --redis redis://hub:6379', does: 'a table of all machines, until q' },
+      { command: 'watch --machine box-1 --type service.failed --since 1d --once --json', does: 'what failed today' },
+    ],
+  },
   completion: {
     help: 'Print a completion script',
     words: { name: 'shell', help: 'Default: the one of $SHELL', count: 'optional', choices: ['bash', 'zsh'] },
