@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -69,6 +69,15 @@ provisioning: { retries: 1 }
     assert.ok(after['redis-worker-gpu0']!.ready && after['redis-worker-gpu1']!.ready)
     assert.is((await provision(machine, '--rollback')).code, 0)
     assert.equal(story(machine).slice(8), rolled('v2', 'v1'))
+    // As an update leaves it that was killed after its switch.
+    const place = join(machine.stateDirectory, 'workspace/worker')
+    const [v2] = readdirSync(join(place, 'versions')).filter((name) => name.startsWith('v2'))
+    rmSync(join(place, 'current'))
+    symlinkSync(`versions/${v2}`, join(place, 'current'))
+    assert.is((await provision(machine, '--update')).code, 0)
+    assert.equal(story(machine).slice(14), rolled('v1', 'v2'))
+    assert.is((await provision(machine, '--update')).code, 0)
+    assert.is(story(machine).length, 20, 'nobody is restarted for nothing')
     assert.is((await provision(machine, '--rollback', '--update')).code, 2)
     assert.is(await stopMachine(machine), 0)
   } finally {

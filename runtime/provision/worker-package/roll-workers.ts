@@ -1,9 +1,15 @@
+import { readlinkSync, realpathSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Plan, PlannedService } from '../../../schema/plan.ts'
 import { createObserver, type ServiceObservation, serviceDirectory } from '../../shared/observe-service.ts'
 import { CONTROL, sendControl } from '../../shared/service-control.ts'
 
 export interface RollOptions {
+  /** Where the versions are, and the one that all shall run. */
+  readonly versions: string
+  readonly wanted: string
+  /** Only those that are seen to run another version; else all that are not seen to run this one. */
+  readonly onlyStale: boolean
   /** Hears what happens, a line each. */
   readonly note: (line: string) => void
   /** Hears how many have their result. */
@@ -23,7 +29,7 @@ const SLACK_MS = 15_000
  */
 export async function rollWorkers(
   plan: Pick<Plan, 'services' | 'paths'>,
-  { note, onDone }: RollOptions,
+  { versions, wanted, onlyStale, note, onDone }: RollOptions,
 ): Promise<string | null> {
   const workers = plan.services.filter(({ type }) => type === 'redis-worker')
   for (const worker of workers) {
@@ -34,12 +40,28 @@ export async function rollWorkers(
       onDone(worker.name, null)
       continue
     }
+    const runs = versionOf(seen.status.pid, versions)
+    if (runs === wanted || (onlyStale && runs === null)) {
+      onDone(worker.name, null)
+      continue
+    }
     note(`${worker.name} is asked to stop, and started again`)
     const problem = await restart(plan, worker, seen, observe)
     onDone(worker.name, problem)
     if (problem !== null) return problem
   }
   return null
+}
+
+/** The version that a process was started in, by its working directory: that is no link any more. */
+function versionOf(pid: number, versions: string): string | null {
+  try {
+    const directory = readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, '')
+    const root = `${realpathSync.native(versions)}/`
+    return directory.startsWith(root) ? (directory.slice(root.length).split('/')[0] ?? null) : null
+  } catch {
+    return null
+  }
 }
 
 type AtWork = ServiceObservation & { readonly status: NonNullable<ServiceObservation['status']> }

@@ -87,9 +87,13 @@ async function update(work: Work): Promise<TaskOutcome> {
   const record = current === null ? undefined : state.get(current)
   try {
     const installed = await install(work, isWanted(wanted, record) ? (record ?? null) : null)
-    if (installed === 'unchanged' || installed.name === current) return keep(work, current!)
+    if (installed === 'unchanged' || installed.name === current) {
+      keep(work, current!)
+      // An update that was killed may have switched, and left workers as they were.
+      return roll(work, current!, [], true)
+    }
     context.report.settle(ITEM, 'changed', installed.name)
-    return roll(work, installed.name, trustWarnings(wanted))
+    return roll(work, installed.name, trustWarnings(wanted), false)
   } catch (error) {
     return fail(work, describe(wanted, error))
   }
@@ -104,7 +108,7 @@ async function rollBack(work: Work): Promise<TaskOutcome> {
   }
   versions.switchTo(previous)
   context.report.settle(ITEM, 'changed', previous)
-  return roll(work, previous, [])
+  return roll(work, previous, [], false)
 }
 
 /** Installs what the source has and makes it the current version. */
@@ -123,16 +127,24 @@ function keep({ context }: Work, current: string): TaskOutcome {
   return { failures: [], warnings: [], facts: factsOf(current, false) }
 }
 
-async function roll({ context }: Work, name: string, warnings: readonly string[]): Promise<TaskOutcome> {
+async function roll(
+  { context, wanted }: Work,
+  name: string,
+  warnings: readonly string[],
+  onlyStale: boolean,
+): Promise<TaskOutcome> {
   const { plan, report } = context
   const workers = plan.services.filter(({ type }) => type === 'redis-worker')
   report.expect({ items: workers.length + 1 })
   report.phase('restarting workers')
   const problem = await rollWorkers(plan, {
+    versions: `${wanted.directory}/versions`,
+    wanted: name,
+    onlyStale,
     note: report.note,
     onDone: (worker, failure) => report.settle(worker, failure === null ? 'ok' : 'failed', failure ?? undefined),
   })
-  return { failures: problem === null ? [] : [problem], warnings, facts: factsOf(name, true) }
+  return { failures: problem === null ? [] : [problem], warnings, facts: factsOf(name, !onlyStale) }
 }
 
 function fail({ context }: Work, problem: string): TaskOutcome {
