@@ -37,7 +37,7 @@ export function openConsole(): Console {
 
 /** Columns to fit into; `null` where there is no terminal. */
 export function widthOf({ stdout }: Console): number | null {
-  return stdout.isTTY ? (stdout.columns ?? 80) : null
+  return stdout.isTTY ? stdout.columns || 80 : null
 }
 
 /** Cuts what a program must not leave on a terminal: its control characters. */

@@ -19,7 +19,7 @@ export function openScreen(terminal: Terminal): Screen {
   let isOpen = true
   return {
     draw: (lines) => {
-      const shown = lines.slice(0, Math.max(1, (terminal.rows ?? 24) - 1))
+      const shown = lines.slice(0, Math.max(1, (terminal.rows || 24) - 1))
       terminal.write(
         `${BEGIN_UPDATE}\u001b[H${shown.map((line) => `${line}\u001b[K\r\n`).join('')}\u001b[J${END_UPDATE}`,
       )

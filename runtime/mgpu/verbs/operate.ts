@@ -90,8 +90,8 @@ interface Report {
 function createReport({ request, console }: Context): Report {
   if (request.options.json) return { outcome: () => {}, waiting: () => {}, close: () => {} }
   const block: TerminalBlock | null = console.stdout.isTTY ? createTerminalBlock(console.stdout) : null
-  const columns = (console.stdout.columns ?? 80) - 1
-  const rows = Math.max(1, (console.stdout.rows ?? 24) - 2)
+  const columns = (console.stdout.columns || 80) - 1
+  const rows = Math.max(1, (console.stdout.rows || 24) - 2)
   return {
     outcome: ({ service, ok, text }) => {
       const line = `${service.name}: ${paint(text, ok ? 'green' : 'red', console.isColored)}`
