@@ -126,6 +126,9 @@ test('a user who may not listen follows by what may be read', async () => {
   await redis.hset(`worker:${WORKER}`, { status: 'busy', current_job_id: 'a', total_jobs_completed: '7' })
   await until('the hash is read', 5000, () => workers.workload(WORKER, 0)?.currentJob === 'a')
   assert.is(workers.workload(WORKER, 0)?.jobsProcessed, 7)
+  await sleep(1000)
+  const attempts = await redis.call('ACL', 'LOG', '1').then((log) => (log as [[string, number]])[0][1])
+  assert.ok(attempts < 15, `${attempts} attempts`)
   end()
 })
 

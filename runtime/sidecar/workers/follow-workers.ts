@@ -1,5 +1,5 @@
 import type { Plan } from '../../../schema/plan.ts'
-import { createBell } from '../events/bell.ts'
+import { type Bell, createBell } from '../events/bell.ts'
 import type { RedisCommand, RedisConnection } from '../events/redis-connection.ts'
 import { retryDelayMs } from '../events/redis-problem.ts'
 import { knownWorkload, type Workload } from '../workload/workload.ts'
@@ -57,6 +57,8 @@ export function followWorkers(options: FollowWorkersOptions): Workers {
   const records = new Map<string, WorkerRecord>()
   const spoken = new Set<string>()
   const pause = createBell()
+  /** Of the session that is open: what ends it must not wake the pause after it. */
+  let session: Bell | null = null
   const prefix = `machine:${plan.machine.id}:worker:`
   let isClosed = false
   let connection: RedisConnection | null = null
@@ -103,13 +105,15 @@ export function followWorkers(options: FollowWorkersOptions): Workers {
     }
   }
 
-  const session = async () => {
+  const listen = async () => {
     let isLost = false
+    const work = createBell()
     const open = await connect(() => {
       isLost = true
-      pause.ring()
+      work.ring()
     })
     connection = open
+    session = work
     try {
       // What was said while nobody listened shows in the keys alone.
       spoken.clear()
@@ -117,11 +121,12 @@ export function followWorkers(options: FollowWorkersOptions): Workers {
       failures = 0
       while (!isClosed && !isLost) {
         await read()
-        await pause.wait(connectedSinceMs === null ? RETRY_MS : readIntervalMs)
+        await work.wait(connectedSinceMs === null ? RETRY_MS : readIntervalMs)
         if (!isClosed && !isLost) await open.ping()
       }
     } finally {
       connection = null
+      session = null
       open.close()
     }
   }
@@ -130,7 +135,7 @@ export function followWorkers(options: FollowWorkersOptions): Workers {
     // The first events go out before anything is asked.
     await pause.wait(RETRY_MS)
     while (!isClosed) {
-      await session().catch(() => {
+      await listen().catch(() => {
         failures += 1
       })
       if (isClosed) return
@@ -154,10 +159,11 @@ export function followWorkers(options: FollowWorkersOptions): Workers {
         jobsProcessed: record.jobsProcessed,
       })
     },
-    wake: pause.ring,
+    wake: () => (session ?? pause).ring(),
     close: () => {
       isClosed = true
       connection?.close()
+      session?.ring()
       pause.ring()
     },
   }
