@@ -30,6 +30,8 @@ export interface MachineKeeper {
   readonly carryOut: (action: Action) => void
   /** What only time changes: orders that do not come through, restarts that are out of their window, a clock that was set. */
   readonly tidy: () => void
+  /** To be called before times are compared: moves them all where the clock was set. */
+  readonly heedClock: () => void
   /** Sets gates again that somebody else touched. */
   readonly recheckGates: () => void
   readonly farewell: () => void
@@ -66,6 +68,14 @@ export function createKeeper(plan: Plan, log: Log, boot: ThisBoot): MachineKeepe
     machine = next
   }
 
+  /** Before anything is measured: a probe that comes right after the clock was set would find all patience over. */
+  const heedClock = (): void => {
+    const jumpMs = clockJumpMs()
+    if (jumpMs === 0) return
+    log.warn({ context: { jumpMs } }, `the clock was set by ${(jumpMs / 1000).toFixed(1)} s`)
+    setMachine(moveClock(machine, jumpMs))
+  }
+
   const replace = (record: ServiceRecord): void => {
     const { name, kind } = record.service
     const before = machine.services.get(name)!
@@ -78,6 +88,7 @@ export function createKeeper(plan: Plan, log: Log, boot: ThisBoot): MachineKeepe
   }
 
   const look = (name: string): ServiceRecord => {
+    heedClock()
     const seen = observers.get(name)!()
     const record = machine.services.get(name)!
     if (seen === record.observation && !mayChangeByTime(record)) return record
@@ -122,20 +133,18 @@ export function createKeeper(plan: Plan, log: Log, boot: ThisBoot): MachineKeepe
     look,
     replace,
     act: () => {
+      heedClock()
       for (const action of decide(machine, Date.now())) order(action)
     },
     carryOut: order,
     tidy: () => {
-      const jumpMs = clockJumpMs()
-      if (jumpMs !== 0) {
-        log.warn({ context: { jumpMs } }, `the clock was set by ${(jumpMs / 1000).toFixed(1)} s`)
-        setMachine(moveClock(machine, jumpMs))
-      }
+      heedClock()
       for (const record of machine.services.values()) {
         if (mayChangeByTime(record)) look(record.service.name)
         updateFaults(record)
       }
     },
+    heedClock,
     recheckGates: gates.recheck,
     farewell: () => {
       if (machine.stopping) return

@@ -45,6 +45,7 @@ export function startMachineLoop(options: MachineLoopOptions): MachineLoop {
 
   function startProber(service: PlannedService): Prober {
     const report: ProberOptions['report'] = (incarnation, outcome) => {
+      keeper.heedClock()
       const before = keeper.machine().services.get(service.name)!
       const record = probed(before, incarnation, outcome, Date.now())
       if (record !== before) {

@@ -51,6 +51,8 @@ export type WorkerSaysReady = (workerId: string, launchedAtMs: number) => boolea
 interface Pursuit {
   readonly incarnation: string
   readonly launchedAtMs: number
+  /** How long ago that was, by a clock that nobody sets. */
+  readonly ageMs: () => number
   readonly inspector: Inspector | null
   /** What the next probe is for. */
   kind: ProbeKind
@@ -92,8 +94,7 @@ export function createProber(options: ProberOptions): Prober {
     if (current !== pursuit || (ready && isProvenOnce(options))) return
     if (ready) pursuit.kind = 'liveness'
     else if (pursuit.kind === 'liveness') pursuit.kind = 'readiness'
-    const elapsedMs = Date.now() - pursuit.launchedAtMs
-    schedule(pursuit, probeDelayMs(service.liveness.intervalMs, ready, elapsedMs, Math.random()))
+    schedule(pursuit, probeDelayMs(service.liveness.intervalMs, ready, pursuit.ageMs(), Math.random()))
   }
 
   const schedule = (pursuit: Pursuit, delayMs: number) => {
@@ -104,26 +105,33 @@ export function createProber(options: ProberOptions): Prober {
   const follow = (incarnation: string, launchedAtMs: number) => {
     if (current?.incarnation === incarnation) return
     stop()
-    const launch = { atMs: launchedAtMs, isFresh: Date.now() - launchedAtMs < FRESH_MS }
-    current = { incarnation, launchedAtMs, inspector: createInspector({ service, ask, launch }), kind: 'startup' }
-    schedule(current, firstDelayMs(options, launchedAtMs))
+    const ageMs = startAge(launchedAtMs)
+    const launch = { atMs: launchedAtMs, isFresh: ageMs() < FRESH_MS }
+    const inspector = createInspector({ service, ask, launch })
+    current = { incarnation, launchedAtMs, ageMs, inspector, kind: 'startup' }
+    schedule(current, firstDelayMs(options, ageMs()))
   }
 
   return { follow, stop, workload: () => workload }
 }
 
 /** One that only has to run for its grace time needs no look before that. */
-function firstDelayMs({ service, workerSaysReady }: ProberOptions, launchedAtMs: number): number {
+function firstDelayMs({ service, workerSaysReady }: ProberOptions, ageMs: number): number {
   if (service.probe?.kind !== 'uptime' || (workerSaysReady && service.workerId !== null)) return 0
-  return Math.max(0, launchedAtMs + service.probe.graceMs - Date.now())
+  return Math.max(0, service.probe.graceMs - ageMs)
+}
+
+function startAge(launchedAtMs: number): () => number {
+  const steadyMs = performance.now() - (Date.now() - launchedAtMs)
+  return () => performance.now() - steadyMs
 }
 
 function probeService(
   { service, ask, workerSaysReady }: ProberOptions,
-  { launchedAtMs }: Pursuit,
+  { launchedAtMs, ageMs }: Pursuit,
 ): Promise<ProbeOutcome> | ProbeOutcome {
   if (service.probe?.kind !== 'uptime' || !workerSaysReady || service.workerId === null) return probe(service, ask)
-  return judgeWorker(workerSaysReady(service.workerId, launchedAtMs), Date.now() - launchedAtMs, service.probe.graceMs)
+  return judgeWorker(workerSaysReady(service.workerId, launchedAtMs), ageMs(), service.probe.graceMs)
 }
 
 /** Nothing but its end changes the verdict. */
