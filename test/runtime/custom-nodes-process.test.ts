@@ -51,10 +51,8 @@ test('killed at random moments, nodes end as they should, and edits are still th
       return state % below
     }
     for (let kill = 0; kill < 8; kill += 1) {
-      if (kill > 2)
-        repositories.forEach(
-          (repository, index) => void (heads[index] = repository.rewrite({ ...INIT, ...large, 'v.txt': `${kill}` })),
-        )
+      for (const [index, repository] of kill > 2 ? repositories.entries() : [])
+        heads[index] = repository.rewrite({ ...INIT, ...large, 'v.txt': `${kill}` })
       if (kill === 6) {
         assert.is((await once(start(plan, 'custom-nodes'), 'exit'))[0], 0)
         writeFileSync(`${nodesOf(root)}/a/v.txt`, 'my edit')

@@ -16,6 +16,16 @@ export interface SyncResult {
   readonly problem: string | null
 }
 
+export const NOTHING_DONE: SyncResult = {
+  commit: null,
+  saved: 0,
+  hasReceived: false,
+  hasPushed: false,
+  conflicts: [],
+  notes: [],
+  problem: null,
+}
+
 export interface SyncOptions {
   readonly machine: string
   readonly now: () => Date
@@ -29,15 +39,7 @@ const MAX_ROUNDS = 4
  * nothing after that can lose it. Never throws: what fails is the `problem`.
  */
 export async function syncWorkflows(repo: WorkflowRepository, options: SyncOptions): Promise<SyncResult> {
-  let result: SyncResult = {
-    commit: null,
-    saved: 0,
-    hasReceived: false,
-    hasPushed: false,
-    conflicts: [],
-    notes: [],
-    problem: null,
-  }
+  let result = NOTHING_DONE
   try {
     // Files that are there before the first time are edits like any others: they are committed, and merged.
     await repo.read(['symbolic-ref', 'HEAD', `refs/heads/${repo.planned.branch}`])

@@ -7,7 +7,7 @@ import { lockTask } from '../framework/task-lock.ts'
 import { openTaskState, stateDirectory } from '../framework/task-state.ts'
 import { openGit } from '../git/git.ts'
 import { giveTree } from '../git/own-tree.ts'
-import { type SyncResult, syncWorkflows } from './sync-workflows.ts'
+import { NOTHING_DONE, type SyncResult, syncWorkflows } from './sync-workflows.ts'
 import { openWorkflowRepository } from './workflow-repository.ts'
 
 /** What `<state>/provision/workflows.json` says of the last time. */
@@ -33,6 +33,7 @@ export const workflowsTask: ProvisionTask = {
     context.report.expect({ items: 1, bytes: null })
     context.report.phase('synchronising')
     const { result, warnings } = await synchronise(workflows, git, context)
+    settle(context.report, workflows, result, warnings)
     return outcomeOf(result, warnings)
   },
 }
@@ -46,24 +47,37 @@ export const workflowsSyncTask: ProvisionTask = {
   run: async (context) => {
     const { workflows, git } = context.plan.provisioning
     if (workflows === null || git === null || workflows.intervalMs === null) return { failures: [], warnings: [] }
+    let lastProblem: string | null = null
+    context.report.phase('following')
     for (;;) {
-      context.report.phase('waiting')
       await delay(workflows.intervalMs)
-      // The task of the start may be at it still, or a person.
-      const lock = await lockTask(context.plan.paths, 'workflows', (pid) =>
-        context.report.phase(`waiting for process ${pid}`),
-      )
-      try {
-        context.report.phase('synchronising')
-        const { result } = await synchronise(workflows, git, context)
-        context.report.problem(result.problem)
-      } catch (error) {
-        context.report.problem((error as Error).message)
-      } finally {
-        lock.release()
-      }
+      const { result, warnings } = await synchroniseAlone(workflows, git, context)
+      if (hasNews(result) || (result.problem !== null && result.problem !== lastProblem))
+        settle(context.report, workflows, result, warnings)
+      lastProblem = result.problem
+      context.report.problem(result.problem)
     }
   },
+}
+
+/** The task of the start may be at it still, or a person. */
+async function synchroniseAlone(
+  planned: PlannedWorkflows,
+  git: PlannedGit,
+  context: TaskContext,
+): Promise<{ readonly result: SyncResult; readonly warnings: readonly string[] }> {
+  const lock = await lockTask(context.plan.paths, 'workflows', (pid) => context.report.note(`waits for process ${pid}`))
+  try {
+    return await synchronise(planned, git, context)
+  } catch (error) {
+    return { result: { ...NOTHING_DONE, problem: (error as Error).message }, warnings: [] }
+  } finally {
+    lock.release()
+  }
+}
+
+function hasNews({ saved, hasReceived, hasPushed, conflicts, notes }: SyncResult): boolean {
+  return saved > 0 || hasReceived || hasPushed || conflicts.length > 0 || notes.length > 0
 }
 
 async function synchronise(
@@ -71,7 +85,7 @@ async function synchronise(
   gitSettings: PlannedGit,
   context: TaskContext,
 ): Promise<{ readonly result: SyncResult; readonly warnings: readonly string[] }> {
-  const { plan, environment, secret, report } = context
+  const { plan, environment, secret } = context
   const { id } = plan.machine
   const git = openGit({ git: gitSettings, paths: plan.paths, environment, secret })
   const gitDirectory = `${stateDirectory(plan.paths)}/workflows.git`
@@ -85,8 +99,6 @@ async function synchronise(
     ({ path, keptAs }) => `"${path}" was changed here and elsewhere: what was here is now "${keptAs}"`,
   )
   const warnings = [...git.problems, ...conflicts, ...result.notes]
-  const hasChanged = result.saved > 0 || result.hasReceived || result.hasPushed || warnings.length > 0
-  if (hasChanged || result.problem !== null || context.task === 'workflows') settle(report, planned, result, warnings)
   return { result, warnings }
 }
 
