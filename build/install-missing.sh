@@ -40,6 +40,7 @@ install_test_packages() {
   local python=()
   python3 -c 'import ensurepip, venv' 2>/dev/null || python=(ensurepip:python3-venv)
   install_packages openssl:openssl git:git patch:patch promtool:prometheus ssh:openssh-client sshd:openssh-server \
+    rclone:rclone \
     "${python[@]}"
 }
 
