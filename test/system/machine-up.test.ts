@@ -21,6 +21,7 @@ services:
   comfyui: {}
   ollama: {}
   redisWorker: {}
+provisioning: { verify: { enabled: false } }
 `
 
 const proxied = (machine: RunningMachine, path: string) =>
