@@ -213,7 +213,14 @@ const CASES: readonly (readonly [string, DoctorFacts, FindingCode, RegExp, RegEx
   ],
   [
     'models that could not be had',
-    facts({}, { provisionFailures: [{ task: 'models', service: 'models', problem: 'status 404', optional: false }] }),
+    facts(
+      {},
+      {
+        provisionFailures: [
+          { task: 'models', service: 'models', problem: 'status 404', isOver: false, optional: false },
+        ],
+      },
+    ),
     'PROVISION_FAILED',
     /models: status 404/,
     /mcomfy models/,

@@ -40,5 +40,7 @@ export interface ProvisionFailure {
   readonly task: string
   readonly service: string
   readonly problem: string
+  /** The task has ended well but for optional things. */
+  readonly isOver: boolean
   readonly optional: boolean
 }

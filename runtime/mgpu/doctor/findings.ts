@@ -218,10 +218,13 @@ function redisProblems({ redisProblem }: DoctorFacts): Draft[] {
 }
 
 function provisionProblems({ provisionFailures }: DoctorFacts): Draft[] {
-  return provisionFailures.map(({ task, service, problem, optional }) => {
-    const text = `${task}: ${problem}`
-    const next = `it is tried again by itself; at once: mgpu ${service} restart; what is missing: ${LISTS[task] ?? `mgpu ${service} logs`}`
-    return { code: 'PROVISION_FAILED', severity: optional ? 'warning' : 'error', service, text, next }
+  return provisionFailures.map(({ task, service, problem, isOver, optional }) => {
+    const again = isOver
+      ? `to try again: mgpu ${service} start`
+      : `it is tried again by itself; at once: mgpu ${service} restart`
+    const next = `${again}; what is missing: ${LISTS[task] ?? `mgpu ${service} logs`}`
+    const severity = optional || isOver ? 'warning' : 'error'
+    return { code: 'PROVISION_FAILED', severity, service, text: `${task}: ${problem}`, next }
   })
 }
 

@@ -90,7 +90,7 @@ function findFailure({ paths }: Plan, service: PlannedService): ProvisionFailure
   if (progress === null || (progress.state === 'done' && progress.problem === null)) return []
   const { task, problem, state } = progress
   if (problem === null || state === 'running') return []
-  return [{ task, service: service.name, problem, optional: service.optional || state === 'done' }]
+  return [{ task, service: service.name, problem, isOver: state === 'done', optional: service.optional }]
 }
 
 function readTaskProgress({ services, paths }: Plan): ReadonlyMap<string, string> {
