@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { findUser, isRoot } from '../../runtime/provision/account.ts'
 import { customNodesTask } from '../../runtime/provision/custom-nodes/custom-nodes-task.ts'
 import type { NodeRecord } from '../../runtime/provision/custom-nodes/node-record.ts'
+import { runCommand } from '../../runtime/provision/framework/run-command.ts'
+import { runTask } from '../../runtime/provision/framework/run-task.ts'
 import { type GitHost, git, startGitHost } from '../fixtures/git-host.ts'
 import { type NodePlanOptions, type NodeSpec, nodePlan, nodesOf, runInProcess } from '../fixtures/node-plan.ts'
 import { temporaryDirectory } from '../temporary-directory.ts'
@@ -299,6 +302,51 @@ test('a token goes to its host, and a protocol that is not allowed to none', asy
     },
     { login: 'me:right' },
   )
+})
+
+const nobody = isRoot() ? findUser('nobody') : null
+const asRoot = nobody === null ? test.skip : test
+
+asRoot('nodes belong to the user of ComfyUI, and are updated all the same', async () => {
+  await withHost(async (host, root) => {
+    const repository = host.create('owned', { ...INIT, 'sub/a.py': 'one\n' })
+    const nodes = [{ url: host.httpUrl('owned'), environment: { A: 'x y' } }]
+    const options = { customNodes: { user: 'nobody' } }
+    await provision(root, nodes, options)
+    const owners = (paths: readonly string[]) => paths.map((path) => statSync(`${nodesOf(root)}/${path}`).uid)
+    const paths = ['owned', 'owned/sub/a.py', 'owned/.git/config', 'owned/.env']
+    assert.equal(new Set(owners(paths)), new Set([nobody!.uid]))
+    assert.is(statSync(`${nodesOf(root)}/owned/.env`).mode & 0o777, 0o600)
+    const head = repository.commit({ 'sub/a.py': 'two\n' })
+    const run = await provision(root, nodes, options)
+    assert.is(run.code, 0, run.text)
+    assert.match(readFileSync(`${nodesOf(root)}/owned/.git/HEAD`, 'utf8'), /refs\/heads\/main/)
+    assert.is(readFileSync(`${nodesOf(root)}/owned/.git/refs/heads/main`, 'utf8').trim(), head)
+    assert.equal(new Set(owners(paths)), new Set([nobody!.uid]))
+  })
+})
+
+test('what does not end in its time is ended with all that it has started', async () => {
+  const directory = temporaryDirectory()
+  const startedMs = Date.now()
+  const words = ['bash', '-c', 'sleep 97.5 & echo $! >child; sleep 98']
+  const result = await runCommand(words, { cwd: directory, timeoutMs: 500 })
+  assert.match(result.problem!, /did not end within 0.5 s/)
+  assert.ok(Date.now() - startedMs < 20_000)
+  const child = readFileSync(`${directory}/child`, 'utf8').trim()
+  assert.not(existsSync(`/proc/${child}/cmdline`) && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('97.5'))
+})
+
+test('a dry run says what would be done, and does nothing', async () => {
+  const root = temporaryDirectory()
+  const plan = nodePlan(root, [{ url: 'https://example.com/frames', branch: 'v1', requirements: true }])
+  let said = ''
+  const stdout = { write: (text: string) => (said += text) }
+  const request = { task: 'custom-nodes', plan, environment: {}, dryRun: true, json: false, stdout }
+  assert.is(await runTask(request, customNodesTask()), 0)
+  const path = `${nodesOf(root)}/frames`
+  assert.is(said, `clone "${path}" from https://example.com/frames, branch v1, with its requirements\n`)
+  assert.equal(readdirSync(nodesOf(root)), [])
 })
 
 test.run()

@@ -1,5 +1,6 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { isWholeCommit } from '../../../schema/git-url.ts'
 import { type Git, NETWORK_TIMEOUT_MS } from './git.ts'
 import { GitFailure } from './git-failure.ts'
 import {
@@ -47,10 +48,25 @@ export async function checkOut(git: Git, request: CheckoutRequest): Promise<Chec
   if (there.isSymbolicLink()) return kept('it is a symbolic link: it is left as it is')
   if (!there.isDirectory()) return kept('a file is in its place: it is left as it is')
   if (!existsSync(`${directory}/.git`)) return kept('it is no clone of a repository: it is left as it is')
+  if (isAtRest(request)) return { status: 'same', commit: request.commit, notes: [] }
   const head = await git.ask(directory, ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'])
   if (head !== null) return update(git, request, head)
   return clone(git, request, [moveAside(request, 'its clone is damaged')])
 }
+
+/** At the one commit that it is to stay at, which a look at a file tells. */
+function isAtRest({ directory, commit, recursive }: CheckoutRequest): boolean {
+  if (commit === null || !isWholeCommit(commit) || recursive) return false
+  try {
+    const head = readFileSync(`${directory}/.git/HEAD`, 'utf8').trim()
+    return head === commit && !existsSync(`${directory}/.git/${MARK}`)
+  } catch {
+    return false
+  }
+}
+
+/** In the data of a clone while its files are replaced. */
+const MARK = 'machinegen-update'
 
 const kept = (note: string): Checkout => ({ status: 'kept', commit: null, notes: [note] })
 
@@ -76,7 +92,7 @@ async function clone(git: Git, request: CheckoutRequest, notes: readonly string[
 async function update(git: Git, request: CheckoutRequest, head: string): Promise<Checkout> {
   const { directory } = request
   const gitDirectory = await git.read(directory, ['rev-parse', '--absolute-git-dir'])
-  const mark = `${gitDirectory}/machinegen-update`
+  const mark = `${gitDirectory}/${MARK}`
   const wasInterrupted = existsSync(mark)
   if (wasInterrupted) for (const name of LOCKS) rmSync(`${gitDirectory}/${name}`, { force: true })
   await pointTo(git, directory, request.url)
