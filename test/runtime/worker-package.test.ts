@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -7,7 +8,7 @@ import * as assert from 'uvu/assert'
 import { runTask } from '../../runtime/provision/framework/run-task.ts'
 import { type PackageOrder, workerPackageTask } from '../../runtime/provision/worker-package/worker-package-task.ts'
 import type { Plan, PlannedWorkerPackage } from '../../schema/plan.ts'
-import { fileOf, type ModelServer, startModelServer } from '../fixtures/model-server.ts'
+import { fileOf, type ModelServer, type ServedFile, startModelServer } from '../fixtures/model-server.ts'
 import { planFixture } from '../fixtures/plan-fixture.ts'
 import { tarballOf, workerPackage } from '../fixtures/tar-archive.ts'
 import { temporaryDirectory } from '../temporary-directory.ts'
@@ -199,6 +200,51 @@ test('a package on the machine is taken as a directory or an archive, and again 
   assert.is((await run(packed)).code, 0)
   assert.is(says(at), 'worker v7')
   assert.match((await run(planFor(root(), { localPath: join(at, 'nothing') }))).text, 'there is no "')
+})
+
+test('TLS is checked, and a redirect away from it is not followed', async () => {
+  const directory = temporaryDirectory()
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+  const made = spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key],
+    ...['-addext', 'subjectAltName=DNS:localhost', '-out', cert],
+  ])
+  if (made.error !== undefined) return void process.stderr.write('skipped: there is no openssl\n')
+  const secure = await startModelServer({}, { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') })
+  const provision = async (at: string, path: string, trusts: boolean) => {
+    const file = join(at, 'plan.json')
+    const plan = planFor(at, { url: `https://localhost:${secure.port}${path}` })
+    const { provisioning } = plan
+    const downloads = { ...provisioning.downloads, retries: 0 }
+    writeFileSync(file, JSON.stringify({ ...plan, provisioning: { ...provisioning, downloads } }))
+    const words = ['--import', 'tsx', 'runtime/provision/main.ts', 'worker-package', '--plan', file]
+    const env = { PATH: process.env.PATH, ...(trusts ? { NODE_EXTRA_CA_CERTS: cert } : {}) }
+    const child = spawn(process.execPath, words, { env })
+    let text = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (more: Buffer) => (text += more.toString()))
+    const [code] = (await once(child, 'close')) as [number]
+    return { code, text }
+  }
+  try {
+    secure.files.set(PATH, { content: workerPackage('v1') })
+    const stranger = await provision(root(), PATH, false)
+    assert.is(stranger.code, 1)
+    assert.match(stranger.text, 'self-signed certificate')
+    const at = root()
+    assert.is((await provision(at, PATH, true)).code, 0)
+    assert.is(says(at), 'worker v1')
+    serve(workerPackage('v2'), 'two')
+    const intercept: ServedFile['intercept'] = (_, response) => {
+      response.writeHead(302, { Location: server.url(PATH) }).end()
+      return true
+    }
+    secure.files.set('/away', { content: Buffer.alloc(0), intercept })
+    const led = await provision(root(), '/away', true)
+    assert.is(led.code, 1)
+    assert.match(led.text, 'a redirect leads from https to http')
+  } finally {
+    await secure.close()
+  }
 })
 
 test('what somebody has put in the place of the link is not overwritten', async () => {
