@@ -131,6 +131,7 @@ test('workers take jobs from the queue, and the machine follows: idle, busy, wha
   const told = entries.map(([, fields]) => JSON.parse(fields[1]!)).filter(({ worker }) => worker === id)
   const states = told.filter(({ type }) => type === 'worker.state').map(({ status }) => status)
   assert.match(states.join(' '), /^announcing .*ready busy ready/)
+  assert.equal(told.find(({ status }) => status === 'busy').context.job, 'first')
 
   await envFileAlone(machine, redis)
   assert.equal(await stopMachine(machine), 0)

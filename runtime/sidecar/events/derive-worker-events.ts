@@ -11,6 +11,8 @@ interface WorkerView {
   readonly state: WorkerState
   readonly reason: string | null
   readonly progress: EventProgress | null
+  /** What a busy one is busy with. */
+  readonly job?: string
 }
 
 /**
@@ -30,8 +32,12 @@ export function deriveWorkerEvents(told: Told, facts: Facts, service: PlannedSer
   return view.progress !== null && isDue ? [workerEvent(service, view)] : announced
 }
 
-function workerEvent({ name, gpu, workerId }: PlannedService, { state, reason, progress }: WorkerView): EventDraft {
+function workerEvent(
+  { name, gpu, workerId }: PlannedService,
+  { state, reason, progress, job }: WorkerView,
+): EventDraft {
   const isWrong = state === 'error'
+  const context = { ...(isWrong || reason === null ? {} : { reason }), ...(job === undefined ? {} : { job }) }
   return {
     type: 'worker.state',
     service: name,
@@ -40,7 +46,7 @@ function workerEvent({ name, gpu, workerId }: PlannedService, { state, reason, p
     status: state,
     ...(progress === null ? {} : { progress }),
     ...(isWrong ? { error: { message: reason ?? 'it does not work' } } : {}),
-    ...(isWrong || reason === null ? {} : { context: { reason } }),
+    ...(Object.keys(context).length === 0 ? {} : { context }),
   }
 }
 
@@ -50,8 +56,10 @@ function workerView(told: Told, facts: Facts, { name }: PlannedService, last: Wo
   if (record === undefined || record.observation === null) return as(last)
   switch (record.state) {
     case 'ready':
-    case 'done':
-      return as((facts.workload(name)?.currentJob ?? null) === null ? 'ready' : 'busy')
+    case 'done': {
+      const job = facts.workload(name)?.currentJob ?? null
+      return job === null ? as('ready') : { ...as('busy'), job }
+    }
     case 'unready':
     case 'failed':
       return as('error')
