@@ -91,20 +91,29 @@ const PHASES: readonly PhaseKind[] = [
 export const PHASE_NAMES: readonly string[] = PHASES.map(({ name }) => name)
 
 /** The phases of a boot by the states of its services: all of them, in the same order on every machine. Pure. */
-export function bootPhases(subjects: readonly PhaseSubject[]): readonly BootPhase[] {
+export function bootPhases(
+  subjects: readonly PhaseSubject[],
+  bootStartedAtMs: number | null = null,
+): readonly BootPhase[] {
   return PHASES.map((kind) =>
     derivePhase(
       kind,
       subjects.filter(({ service }) => kind.isAbout(service)),
+      bootStartedAtMs,
     ),
   )
 }
 
-function derivePhase({ name, goal }: PhaseKind, subjects: readonly PhaseSubject[]): BootPhase {
+function derivePhase(
+  { name, goal }: PhaseKind,
+  subjects: readonly PhaseSubject[],
+  bootStartedAtMs: number | null,
+): BootPhase {
   const done = subjects.filter((subject) => hasReached(subject, goal))
   const isDone = subjects.length > 0 && (goal === 'begun' ? done.length > 0 : done.length === subjects.length)
   const state = isDone ? 'done' : stateOf(subjects)
-  const launches = goal === 'begun' ? [] : times(subjects.map(({ launchedAtMs }) => launchedAtMs))
+  const begins = goal === 'begun' ? [bootStartedAtMs] : subjects.map(({ launchedAtMs }) => launchedAtMs)
+  const launches = subjects.length === 0 ? [] : times(begins)
   const ends = isDone ? times(done.map((subject) => endOf(subject, goal))) : []
   const startedAtMs = launches.length === 0 ? null : Math.min(...launches)
   const endedAtMs = ends.length === 0 ? null : goal === 'begun' ? Math.min(...ends) : Math.max(...ends)

@@ -6,9 +6,14 @@ import type { MachineState, ServiceRecord } from './machine-state.ts'
 /** The phases of this boot, by what is known of the services now. Reads a small file for each task. */
 export function machinePhases(
   { paths }: Pick<Plan, 'paths'>,
-  { services, startedAtMs }: MachineState,
+  { services, startedAtMs, boots }: MachineState,
 ): readonly BootPhase[] {
-  return bootPhases([...services.values()].map((record) => subjectOf(paths, record, startedAtMs)))
+  // The sidecar may have been started again meanwhile; the boot has not.
+  const bootedAtMs = boots.at(-1)?.startedAtMs ?? startedAtMs
+  return bootPhases(
+    [...services.values()].map((record) => subjectOf(paths, record, bootedAtMs)),
+    bootedAtMs,
+  )
 }
 
 /** Of a task that is over the supervisor knows no more than that; it has noted its times itself. */

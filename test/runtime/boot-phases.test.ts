@@ -49,6 +49,8 @@ test('tasks are phases by their names, failures are told apart from waits', () =
   const waiting = subject('redis-worker-gpu0', 'redis-worker', 'waiting', { reason: 'waits for worker-package' })
   assert.is(phaseOf([waiting], 'workers').state, 'waiting')
   assert.is(phaseOf([waiting], 'setup').state, 'done')
+  const [, setup] = bootPhases([subject('nginx', 'nginx', 'ready', { launchedAtMs: 1500, readyAtMs: 1600 })], 1000)
+  assert.is(setup?.tookMs, 500)
   assert.is(phaseOf([subject('nginx', 'nginx', 'down')], 'setup').state, 'waiting')
   const impostor = subject('models', 'custom', 'ready')
   assert.is(phaseOf([impostor], 'models').state, 'absent')
