@@ -54,6 +54,21 @@ export async function provisionNodes(
     keepDirectory: `${stateDirectory(plan.paths)}/local-edits`,
     inTurn: queue(),
   }
+  const results = await tryNodes(run, nodes, pausesMs)
+  report.phase('verifying')
+  const judged = await judge(run, results, problems)
+  for (const result of judged) settle(run, result)
+  forgetOthers(run, nodes)
+  return { results: judged, problems }
+}
+
+async function tryNodes(
+  run: NodeRun,
+  nodes: readonly PlannedNode[],
+  pausesMs: readonly number[],
+): Promise<NodeResult[]> {
+  const { planned } = run
+  const { report } = run.context
   const results = new Map<string, NodeResult>()
   for (let attempt = 0, pending = nodes; pending.length > 0; attempt += 1) {
     report.phase('fetching')
@@ -66,15 +81,7 @@ export async function provisionNodes(
     await delay(pauseMs)
     report.problem(null)
   }
-  report.phase('verifying')
-  const judged = await judge(
-    run,
-    nodes.flatMap(({ name }) => results.get(name) ?? []),
-    problems,
-  )
-  for (const result of judged) settle(run, result)
-  forgetOthers(run, nodes)
-  return { results: judged, problems }
+  return nodes.flatMap(({ name }) => results.get(name) ?? [])
 }
 
 /** `null` where nothing is to be installed, or nothing can be: then that is one of the problems. */

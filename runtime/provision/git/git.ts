@@ -61,26 +61,10 @@ const SETTINGS: readonly (readonly [string, string])[] = [
 const PASSED =
   /^(PATH|HOME|TMPDIR|USER|LOGNAME|SSH_AUTH_SOCK|MACHINEGEN_SERVICE|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO|(https?|all|no)_proxy)$/i
 
-export function openGit({ git, paths, environment, secret }: GitSource): Git {
+export function openGit(source: GitSource): Git {
+  const { git, paths, secret } = source
   const ssh = sshCommand(git, git.sshKeySecret === null ? null : secret(git.sshKeySecret), paths)
-  const settings = [...SETTINGS, ...credentialSettings(git, secret)]
-  const passed = Object.entries(environment).filter(([name, value]) => PASSED.test(name) && value !== undefined)
-  const base: Record<string, string> = {
-    ...(Object.fromEntries(passed) as Record<string, string>),
-    LC_ALL: 'C',
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_ASKPASS: '',
-    SSH_ASKPASS: '',
-    GIT_SSH_COMMAND: ssh.command,
-    GIT_ALLOW_PROTOCOL: git.protocols.join(':'),
-    GIT_CONFIG_COUNT: String(settings.length),
-    ...Object.fromEntries(
-      settings.flatMap(([key, value], index) => [
-        [`GIT_CONFIG_KEY_${index}`, key],
-        [`GIT_CONFIG_VALUE_${index}`, value],
-      ]),
-    ),
-  }
+  const base = baseEnvironment(source, ssh.command)
   const call = async (directory: string, args: readonly string[], options: GitOptions) => {
     const lines: string[] = []
     // Without it, git in a directory whose own repository is broken would find one further up.
@@ -105,6 +89,28 @@ export function openGit({ git, paths, environment, secret }: GitSource): Git {
       return code === 0 ? output : null
     },
     problems: ssh.problem === null ? [] : [ssh.problem],
+  }
+}
+
+function baseEnvironment({ git, environment, secret }: GitSource, ssh: string): Record<string, string> {
+  const settings = [...SETTINGS, ...credentialSettings(git, secret)]
+  const passed = Object.entries(environment).filter(
+    (entry): entry is [string, string] => PASSED.test(entry[0]) && entry[1] !== undefined,
+  )
+  const configuration = settings.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${index}`, key],
+    [`GIT_CONFIG_VALUE_${index}`, value],
+  ])
+  return {
+    ...Object.fromEntries(passed),
+    LC_ALL: 'C',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_ASKPASS: '',
+    SSH_ASKPASS: '',
+    GIT_SSH_COMMAND: ssh,
+    GIT_ALLOW_PROTOCOL: git.protocols.join(':'),
+    GIT_CONFIG_COUNT: String(settings.length),
+    ...Object.fromEntries(configuration),
   }
 }
 
