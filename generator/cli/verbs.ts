@@ -192,7 +192,7 @@ export const VERBS = {
     examples: [{ command: 'lock machine.yaml', does: 'write machine.lock.json, which renders keep to' }],
   },
   watch: {
-    help: 'Show the machines that announce themselves in a Redis, live; events as JSON lines where there is no terminal',
+    help: 'Show the machines that announce themselves in a Redis, live; without a terminal, their events',
     options: {
       redis: {
         kind: 'text',
@@ -217,8 +217,8 @@ export const VERBS = {
       },
     },
     examples: [
-      { command: 'watch --redis redis://hub:6379', does: 'a table of all machines, until q' },
-      { command: 'watch --machine box-1 --type service.failed --since 1d --once --json', does: 'what failed today' },
+      { command: 'watch', does: 'a table of all machines of $HUB_REDIS_URL, until q' },
+      { command: 'watch --json --type service.failed --since 1d --once', does: 'print what failed today' },
     ],
   },
   completion: {

@@ -39,13 +39,15 @@ export const STATE_COLORS: Readonly<Record<string, Color>> = {
 }
 
 const LONGEST_NAME = 40
+/** Headings, how many do not fit, and the last line of the terminal, which stays free. */
+const OTHER_LINES = 3
 
 /** The fleet as lines: each machine one, those in trouble first where not all fit. Pure. */
 export function formatFleet(fleet: Fleet, surroundings: Surroundings, layout: Layout): string[] {
   const machines = [...fleet.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
   const head = [...formatHeader(summarize(machines), surroundings, layout), '']
   if (machines.length === 0) return [...head, 'no machine has said anything yet']
-  const shown = selectMachines(machines, Math.max(1, layout.rows - head.length - 2))
+  const shown = selectMachines(machines, Math.max(1, layout.rows - head.length - OTHER_LINES))
   const rows = shown.map((machine) => machineRow(machine, surroundings.nowMs))
   const headings = ['MACHINE', 'STATE', 'UP', 'SERVICES', 'WORKERS', 'SEEN', 'LAST EVENT']
   const hidden = machines.length - shown.length
@@ -80,7 +82,6 @@ export function countWords(words: readonly string[]): string {
 /** What it is about, and below it whatever keeps the picture from being whole. */
 export function formatHeader(title: string, surroundings: Surroundings, { columns, color }: Layout): string[] {
   const { redis, nowMs, outage, missed, unreadable } = surroundings
-  const time = new Date(nowMs).toISOString().slice(11, 19)
   const notes = [
     ...(missed === 0 ? [] : [`${missed} events are missing, the stream does not have them any more`]),
     ...(unreadable === 0 ? [] : [`${unreadable} entries of the stream are no events`]),
@@ -89,15 +90,18 @@ export function formatHeader(title: string, surroundings: Surroundings, { column
     outage === null
       ? []
       : [
-          `disconnected since ${new Date(outage.sinceMs).toTimeString().slice(0, 8)} ` +
+          `disconnected since ${timeOf(outage.sinceMs)} UTC ` +
             `(${formatDuration(outage.forMs)}): ${plain(outage.message)}`,
         ]
   return [
-    paint(clip(`${title}   ${redis}   ${time} UTC   q ends`, columns), 'bold', color),
+    paint(clip(`${title}   ${redis}   ${timeOf(nowMs)} UTC   q ends`, columns), 'bold', color),
     ...lost.map((line) => paint(clip(line, columns), 'red', color)),
     ...notes.map((line) => paint(clip(line, columns), 'yellow', color)),
   ]
 }
+
+/** `21:38:15`, of UTC. */
+export const timeOf = (ms: number): string => new Date(ms).toISOString().slice(11, 19)
 
 function machineRow(machine: FleetMachine, nowMs: number): (string | Cell)[] {
   const { id, counts, workers, seenAtMs, last, alarms } = machine

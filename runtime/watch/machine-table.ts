@@ -11,12 +11,16 @@ import {
   type Layout,
   type Surroundings,
   stateCell,
+  timeOf,
   workerWord,
 } from './fleet-table.ts'
 import { describeProgress, plain } from './plain-text.ts'
 
 /** Lines for the events below the services, where the services leave so many. */
 const LEAST_EVENTS = 5
+const MOST_EVENTS = 30
+/** Headings, how many do not fit, an empty line, and the last line of the terminal, which stays free. */
+const OTHER_LINES = 4
 const LONGEST_NAME = 40
 
 /** One machine as lines: its services, and below them its newest events, as many as fit. Pure. */
@@ -43,12 +47,12 @@ export function formatMachine(
     '',
   ]
   const services = [...machine.services].sort(([a], [b]) => (a < b ? -1 : 1))
-  const room = Math.max(1, layout.rows - head.length - 2 - (LEAST_EVENTS + 1))
+  const room = Math.max(1, layout.rows - head.length - OTHER_LINES - LEAST_EVENTS)
   const shown = selectServices(services, room)
   const hidden = services.length - shown.length
   const table = formatTable(['SERVICE', 'GPU', 'STATE', 'RESTARTS', 'DOES'], shown.map(serviceRow), layout)
   const body = [...head, ...table, ...(hidden === 0 ? [] : [`and ${hidden} more`]), '']
-  return [...body, ...formatEvents(recent, Math.max(0, layout.rows - body.length - 1), layout)]
+  return [...body, ...formatEvents(recent, Math.min(MOST_EVENTS, Math.max(0, layout.rows - body.length - 1)), layout)]
 }
 
 const isWell = ({ state, progress }: FleetService) => (state === 'ready' || state === 'done') && progress === null
@@ -89,7 +93,6 @@ function formatEvents(recent: readonly RecentEvent[], room: number, { columns, c
     .filter(({ event }) => event.type !== 'health.digest')
     .slice(room === 0 ? Number.POSITIVE_INFINITY : -room)
     .map(({ event, atMs }) => {
-      const time = new Date(atMs).toISOString().slice(11, 19)
-      return paint(clip(plain(`${time} ${describeEvent(event)}`), columns), eventColor(event), color)
+      return paint(clip(plain(`${timeOf(atMs)} ${describeEvent(event)}`), columns), eventColor(event), color)
     })
 }

@@ -1,10 +1,10 @@
 import type { ReadStream, WriteStream } from 'node:tty'
 import type { MachineEvent } from '../shared/machine-event.ts'
-import { connectRedis, type RedisConnection } from '../sidecar/events/redis-connection.ts'
-import { describeProblem, type RedisProblem } from '../sidecar/events/redis-problem.ts'
+import { connectRedis } from '../sidecar/events/redis-connection.ts'
+import { describeProblem } from '../sidecar/events/redis-problem.ts'
 import { parseRedisUrl, type RedisTarget } from '../sidecar/events/redis-target.ts'
 import { eventStream, FLEET_STREAM } from '../sidecar/events/redis-voice.ts'
-import { WatchError } from './follow-stream.ts'
+import { type FollowOptions, WatchError } from './follow-stream.ts'
 import { openOutput } from './output.ts'
 import { printEvents } from './print-events.ts'
 import { showTable } from './show-table.ts'
@@ -33,12 +33,9 @@ export interface WatchOptions {
 }
 
 /** A stream of events, and the way to it. */
-export interface Source {
+export interface Source extends Pick<FollowOptions, 'stream' | 'connect' | 'describe' | 'delayMs'> {
   /** Hosts and ports. */
   readonly name: string
-  readonly stream: string
-  readonly connect: (onClose: () => void) => Promise<RedisConnection>
-  readonly describe: (error: unknown) => RedisProblem
 }
 
 const TIMEOUT_MS = 5000
@@ -83,7 +80,10 @@ function readSince({ since, machine }: WatchOptions): Since {
   throw new WatchError(2, `cannot begin after event ${read.seq}: each machine has its own numbers`, 'add --machine ID')
 }
 
-function findSource({ url, urlPlace, certificateAuthority, machine }: WatchOptions): Source {
+export type SourceOptions = Pick<WatchOptions, 'url' | 'urlPlace' | 'certificateAuthority' | 'machine'>
+
+/** The stream of the fleet, or of one machine. @throws WatchError for a URL that is none */
+export function findSource({ url, urlPlace, certificateAuthority, machine }: SourceOptions): Source {
   const target = readTarget(url, urlPlace)
   const secrets = [url, target.password, target.sentinelPassword, target.username].flatMap((secret) => secret ?? [])
   const connectionName = 'machinegen-watch'
