@@ -85,6 +85,38 @@ provisioning: { retries: 1 }
   }
 })
 
+test('a version that does not work ends the roll at the first worker, and a rollback brings that back', async () => {
+  const server = await startModelServer()
+  server.files.set('/worker.tar.gz', { content: workerPackage('v1', worker('v1')), etag: '"1"' })
+  try {
+    const machine = await startMachine(
+      `
+machine: { id: rolling, gpu: { count: 2, mock: true } }
+services:
+  redisWorker:
+    downloadUrl: "${server.url('/worker.tar.gz')}"
+    restart: { maxAttempts: 2, backoff: { initial: 100ms, max: 100ms } }
+`,
+      {},
+      false,
+    )
+    await eventually('all ready', () => allReady(machine), 60_000)
+    server.files.set('/worker.tar.gz', { content: workerPackage('v2', 'process.exit(3)'), etag: '"2"' })
+    const failed = await provision(machine, '--update')
+    assert.is(failed.code, 1)
+    assert.match(failed.text, '"redis-worker-gpu0" died too often with this version: the workers after it keep theirs')
+    assert.ok((await services(machine))['redis-worker-gpu1']!.ready)
+    const back = await provision(machine, '--rollback')
+    assert.is(back.code, 0, back.text)
+    const { 'redis-worker-gpu0': first, 'redis-worker-gpu1': second } = await services(machine)
+    assert.ok(first!.ready && second!.ready)
+    assert.is(second!.restarts, 0, 'it runs that version still')
+    assert.is(await stopMachine(machine), 0)
+  } finally {
+    await server.close()
+  }
+})
+
 const rolled = (from: string, to: string) =>
   [0, 1].flatMap((gpu) => [`${gpu} ${from} drains`, `${gpu} ${from} drained`, `${gpu} ${to} starts`])
 

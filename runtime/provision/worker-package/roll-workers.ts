@@ -35,6 +35,13 @@ export async function rollWorkers(
   for (const worker of workers) {
     const observe = createObserver(plan.paths, worker.name)
     const seen = observe()
+    if (seen.supervised && seen.givenUp !== null) {
+      note(`${worker.name} was given up: it is started with this version`)
+      const problem = await revive(plan, worker, observe)
+      onDone(worker.name, problem)
+      if (problem !== null) return problem
+      continue
+    }
     if (!isAtWork(seen)) {
       note(`${worker.name} does not run: it has the new version when it is started`)
       onDone(worker.name, null)
@@ -89,15 +96,39 @@ async function restart(
     if (!(await within(SLACK_MS, isGone)))
       return `cannot restart "${name}": it does not end, not even when it is killed`
   }
+  return awaitReadiness(name, startupTimeoutMs, observe, before.status.pid)
+}
+
+/** What has been given up has no process to end; its `run` forgets why when somebody wants it again. */
+async function revive(
+  { paths }: Pick<Plan, 'paths'>,
+  { name, startupTimeoutMs }: PlannedService,
+  observe: () => ServiceObservation,
+): Promise<string | null> {
+  if (sendControl(serviceDirectory(paths, name), CONTROL.up) !== 'sent') {
+    return `cannot start "${name}": no supervisor looks after it`
+  }
+  await within(LOOK_MS * 20, () => observe().givenUp === null)
+  return awaitReadiness(name, startupTimeoutMs, observe, 0)
+}
+
+async function awaitReadiness(
+  name: string,
+  startupTimeoutMs: number,
+  observe: () => ServiceObservation,
+  pidBefore: number,
+): Promise<string | null> {
   const timeoutMs = startupTimeoutMs + SLACK_MS
-  if (await within(timeoutMs, () => isReadyAgain(observe(), before))) return null
-  const seconds = Math.round(timeoutMs / 1000)
-  return `"${name}" is not ready with the new version after ${seconds} s: the workers after it keep theirs`
+  await within(timeoutMs, () => observe().givenUp !== null || isReadyAgain(observe(), pidBefore))
+  const seen = observe()
+  if (isReadyAgain(seen, pidBefore)) return null
+  const how = seen.givenUp === null ? `is not ready after ${Math.round(timeoutMs / 1000)} s` : 'died too often'
+  return `"${name}" ${how} with this version: the workers after it keep theirs`
 }
 
 /** Its gate is newer than its process: an older one is the last run's. */
-function isReadyAgain({ status, gateOpenedAtMs }: ServiceObservation, before: AtWork): boolean {
-  if (status === null || !status.up || status.pid === before.status.pid || gateOpenedAtMs === null) return false
+function isReadyAgain({ status, gateOpenedAtMs }: ServiceObservation, pidBefore: number): boolean {
+  if (status === null || !status.up || status.pid === pidBefore || gateOpenedAtMs === null) return false
   return gateOpenedAtMs >= status.changedAtMs
 }
 
