@@ -31,8 +31,9 @@ export async function probe(
       await connectOnce(service.address ?? '127.0.0.1', port, liveness.timeoutMs)
       return { ok: true }
     }
-    const url = new URL(`http://${authority}${kind.path}`)
-    const { status, body } = await ask(url, liveness.timeoutMs, { keep: servesMany(service) })
+    const { status, body } = await ask(serviceUrl(service, kind.path), liveness.timeoutMs, {
+      keep: servesMany(service),
+    })
     const flaw = judgeAnswer(kind, status, body)
     return flaw === null ? { ok: true } : { ok: false, patient: false, problem: `GET ${kind.path}: ${flaw}` }
   } catch (error) {
@@ -50,6 +51,16 @@ function servesMany({ type }: Pick<PlannedService, 'type'>): boolean {
 export function authorityOf({ address, port }: Pick<PlannedService, 'address' | 'port'>): string {
   const host = address ?? '127.0.0.1'
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+const urls = new Map<string, URL>()
+
+/** A place on a service. The same few are asked all day long: each is made once. */
+export function serviceUrl(service: Pick<PlannedService, 'address' | 'port'>, path: string): URL {
+  const text = `http://${authorityOf(service)}${path}`
+  const url = urls.get(text) ?? new URL(text)
+  urls.set(text, url)
+  return url
 }
 
 /** What is wrong with an answer: a status other than 2xx, or JSON that is not what the program gives. */

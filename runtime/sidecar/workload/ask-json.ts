@@ -1,6 +1,6 @@
 import type { PlannedService } from '../../../schema/plan.ts'
 import type { HttpAsk, HttpQuestion } from '../probes/http-ask.ts'
-import { authorityOf } from '../probes/probe.ts'
+import { serviceUrl } from '../probes/probe.ts'
 
 /** One look at a service: several questions that share one timeout, and where they can a connection. */
 export interface Questions {
@@ -20,7 +20,7 @@ export function openQuestions(
     const leftMs = Math.ceil(deadlineMs - nowMs())
     if (leftMs <= 0) return null
     try {
-      const { status, body } = await ask(new URL(`http://${authorityOf(service)}${path}`), leftMs, {
+      const { status, body } = await ask(serviceUrl(service, path), leftMs, {
         keep: true,
         ...question,
       })

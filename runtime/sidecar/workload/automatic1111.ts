@@ -8,6 +8,9 @@ import { knownWorkload, type Workload } from './workload.ts'
 /** Models change rarely, and the options are 50 KB. */
 const MODELS_INTERVAL_MS = 60_000
 
+/** While nothing is done, its memory does not change. */
+const IDLE_MEMORY_INTERVAL_MS = 30_000
+
 type Models = Pick<Workload, 'modelsLoaded' | 'modelsAvailable'>
 
 /**
@@ -20,6 +23,17 @@ export function inspectAutomatic1111({ service, ask, launch }: InspectorOptions)
   let progress: Progress | null = null
   let models: Models = { modelsLoaded: null, modelsAvailable: null }
   let modelsReadMs = Number.NEGATIVE_INFINITY
+  let cuda: unknown
+  let cudaReadMs = Number.NEGATIVE_INFINITY
+  let cudaMark = ''
+
+  const readMemory = async (questions: Questions, mark: string) => {
+    if (mark === cudaMark && performance.now() - cudaReadMs < IDLE_MEMORY_INTERVAL_MS) return
+    cuda = dig(await questions.json('/sdapi/v1/memory'), 'cuda')
+    if (cuda === undefined) return
+    cudaReadMs = performance.now()
+    cudaMark = mark
+  }
 
   const readModels = async (questions: Questions) => {
     if (performance.now() - modelsReadMs < MODELS_INTERVAL_MS) return
@@ -33,8 +47,9 @@ export function inspectAutomatic1111({ service, ask, launch }: InspectorOptions)
     signs = readSigns(signs, lines ?? [])
     const state = dig(await questions.json('/sdapi/v1/progress?skip_current_image=true'), 'state')
     const job = describeJob(state)
-    progress = follow(progress, job?.name ?? null, `${job?.mark} ${signs.activity}`, performance.now())
-    const cuda = dig(await questions.json('/sdapi/v1/memory'), 'cuda')
+    const mark = `${job?.name} ${job?.mark} ${signs.activity}`
+    progress = follow(progress, job?.name ?? null, mark, performance.now())
+    await readMemory(questions, mark)
     await readModels(questions)
     const workload = knownWorkload({
       atMs: Date.now(),
