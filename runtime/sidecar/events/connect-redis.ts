@@ -4,19 +4,16 @@ import { resolveSecrets } from '../../shared/resolve-secrets.ts'
 import type { Log } from '../log.ts'
 import type { SidecarView } from '../view.ts'
 import { followWorkers, type Workers } from '../workers/follow-workers.ts'
-import { UNHEARD_WORKER, type WorkerRecord } from '../workers/worker-record.ts'
+import { UNHEARD_WORKER } from '../workers/worker-record.ts'
+import { createVoices } from './create-voices.ts'
 import type { EventJournal } from './event-journal.ts'
 import type { FileJournal } from './file-journal.ts'
-import { hostFacts, resolvePublicUrl } from './originals/host-facts.ts'
-import { machineStatus, type UpdateType } from './originals/machine-status.ts'
-import { STARTUP_CHANNEL, type StartupVoice, startupVoice } from './originals/startup-voice.ts'
-import { statusVoice } from './originals/status-voice.ts'
+import { correctGoodbyes } from './originals/correct-goodbyes.ts'
 import { type Outbox, startOutbox } from './outbox.ts'
 import type { OutboxCursor } from './outbox-cursor.ts'
 import { connectRedis } from './redis-connection.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts'
-import { eventStream, type RedisVoice, streamVoice } from './redis-voice.ts'
-import { statusFields } from './status-fields.ts'
+import { eventStream } from './redis-voice.ts'
 import type { Told } from './told.ts'
 
 export interface RedisPartsOptions {
@@ -63,7 +60,7 @@ export function connectRedisParts(options: RedisPartsOptions): RedisParts | null
       onClose,
     })
   let workers: Workers | null = null
-  const voices = createVoices(options, (id) => workers?.record(id) ?? UNHEARD_WORKER)
+  const voices = createVoices({ ...options, recordOf: (id) => workers?.record(id) ?? UNHEARD_WORKER })
   const outbox = startOutbox({
     journal,
     cursor,
@@ -89,62 +86,6 @@ export function connectRedisParts(options: RedisPartsOptions): RedisParts | null
     })
   }
   return { outbox, workers }
-}
-
-function createVoices(
-  { view, journal, told }: RedisPartsOptions,
-  recordOf: (workerId: string) => WorkerRecord,
-): { readonly all: readonly RedisVoice[]; readonly startup: StartupVoice | null } {
-  const { plan, version, nowMs } = view
-  const { announcements } = plan.redis
-  const publicUrl = resolvePublicUrl(plan.sidecar.publicUrl)
-  const statusOf = (updateType: UpdateType) =>
-    machineStatus(
-      {
-        plan,
-        version,
-        publicUrl,
-        recordOf,
-        machine: view.machine(),
-        told: told(),
-        workload: view.workload,
-        nowMs: nowMs(),
-      },
-      updateType,
-    )
-  const startup = announcements.startupEvents
-    ? startupVoice({
-        facts: { plan, host: hostFacts() },
-        journal,
-        findStart: (bootId) => journal.findLast((head) => head.bootId === bootId && head.type === 'machine.started'),
-        nowMs,
-      })
-    : null
-  const own = streamVoice(plan.machine.id, () => statusFields(view, told(), journal))
-  const status = announcements.machineStatus
-    ? [statusVoice({ machine: plan.machine.id, bootId: view.bootId }, statusOf)]
-    : []
-  return { all: [own, ...(startup === null ? [] : [startup]), ...status], startup }
-}
-
-/**
- * A job worker that ends says `shutdown` with the id of its machine, which the first job API takes for the end of the
- * machine: the machine says again that it is there.
- */
-function correctGoodbyes(view: SidecarView, startup: StartupVoice, ask: Outbox['ask']) {
-  const { plan } = view
-  const ids = new Set(plan.services.map(({ workerId }) => workerId))
-  const onMessage = (text: string) => {
-    if (!text.includes('"shutdown"') || !text.includes(plan.machine.id) || view.machine().stopping) return
-    try {
-      const { event_type, worker_id } = JSON.parse(text) as Record<string, unknown>
-      if (event_type !== 'shutdown' || !ids.has(String(worker_id))) return
-    } catch {
-      return
-    }
-    ask(startup.sayAgain(view.nowMs())).catch(() => {})
-  }
-  return { channel: STARTUP_CHANNEL, onMessage }
 }
 
 function findTarget(
