@@ -40,7 +40,11 @@ interface Order {
   readonly observe: () => ServiceObservation
   readonly startedMs: number
   readonly orderedAtMs: number
+  /** Of the state before the order: as long as it lasts, the order has not come through. */
+  readonly changedBeforeMs: number
   readonly lastProbeMs: number
+  /** It was probed from here, and works. */
+  readonly works: boolean
 }
 
 /** Tells services to stay down, each once all that need it are down, and waits for it. Gives those that are down. */
@@ -93,7 +97,10 @@ export async function startServices(services: readonly PlannedService[], options
     if (!giveStart(plan, service, before)) settle({ service, startedMs }, false, `cannot start it: ${UNSUPERVISED}`)
     else if (isAlreadyReady(before)) settle({ service, startedMs }, true, 'was ready')
     else if (waitMs(service) === 0) settle({ service, startedMs }, true, 'told to start')
-    else open.push({ service, observe, startedMs, orderedAtMs, lastProbeMs: startedMs })
+    else {
+      const changedBeforeMs = before.status?.changedAtMs ?? 0
+      open.push({ service, observe, startedMs, orderedAtMs, changedBeforeMs, lastProbeMs: startedMs, works: false })
+    }
   }
   while (open.length > 0 && !signal.aborted) {
     const left: Order[] = []
@@ -129,7 +136,7 @@ type Verdict = { readonly ok: boolean; readonly text: string }
 
 /** What has become of a start: what it waits for in words, or how it ended. */
 async function judge(order: Order, plan: Plan, limitMs: number): Promise<readonly [Order, Verdict | string]> {
-  const { service, observe, startedMs, orderedAtMs } = order
+  const { service, observe, startedMs, orderedAtMs, changedBeforeMs } = order
   const seen = observe()
   const elapsedMs = performance.now() - startedMs
   const isFresh =
@@ -142,13 +149,16 @@ async function judge(order: Order, plan: Plan, limitMs: number): Promise<readonl
   })
   const because = reason === null ? '' : `: ${reason}`
   if (state === 'ready' || state === 'done') return [order, { ok: true, text: `${state} after ${seconds(elapsedMs)}` }]
+  const isStillBefore = seen.status?.changedAtMs === changedBeforeMs && Date.now() - orderedAtMs < ORDER_ARRIVES_MS
+  if (isStillBefore && seen.status?.up === false) return [order, 'is told to start']
   if (state === 'failed') return [order, { ok: false, text: `failed${because}` }]
   if (state === 'down' && Date.now() - orderedAtMs > ORDER_ARRIVES_MS) {
     return [order, { ok: false, text: service.kind === 'task' ? 'ended without success' : 'somebody stopped it again' }]
   }
   const probed = await probeInstead(order, plan, seen)
-  if (probed !== order && probed.lastProbeMs === 0) {
-    return [probed, { ok: true, text: `ready after ${seconds(elapsedMs)} (probed from here: the sidecar is away)` }]
+  if (probed.works) {
+    const how = service.type === 'sidecar' ? '' : ' (probed from here: the sidecar is away)'
+    return [probed, { ok: true, text: `ready after ${seconds(elapsedMs)}${how}` }]
   }
   if (elapsedMs > limitMs) {
     return [probed, { ok: false, text: `not ready within ${seconds(limitMs)}, it is ${state}${because}` }]
@@ -159,16 +169,15 @@ async function judge(order: Order, plan: Plan, limitMs: number): Promise<readonl
 /** An order needs a moment to reach the supervisor. */
 const ORDER_ARRIVES_MS = 2000
 
-/** While no sidecar opens gates, its probe is made here. `lastProbeMs` 0: it was successful. */
+/** While no sidecar opens gates, its probe is made here. */
 async function probeInstead(order: Order, plan: Plan, seen: ServiceObservation): Promise<Order> {
   if (performance.now() - order.lastProbeMs < PROBE_INTERVAL_MS || seen.status?.up !== true) return order
-  const lastProbeMs = performance.now()
-  const isSidecar = order.service.type === 'sidecar'
-  const { kind } = await askSidecar(plan)
-  if (isSidecar) return { ...order, lastProbeMs: kind === 'answer' ? 0 : lastProbeMs }
-  if (kind === 'answer') return { ...order, lastProbeMs }
+  const probed = { ...order, lastProbeMs: performance.now() }
+  const isAnswered = (await askSidecar(plan)).kind === 'answer'
+  if (order.service.type === 'sidecar') return { ...probed, works: isAnswered }
+  if (isAnswered) return probed
   const found = (await probeServices([order.service], [seen])).get(order.service.name)
-  return { ...order, lastProbeMs: found?.ok ? 0 : lastProbeMs }
+  return { ...probed, works: found?.ok === true }
 }
 
 export const seconds = (ms: number): string => `${(Math.round(ms / 100) / 10).toFixed(1)} s`

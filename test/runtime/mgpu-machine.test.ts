@@ -151,6 +151,29 @@ test('stop all leaves the sidecar alone, and what needs a service goes before it
   for (const name of ['app', 'side', 'stubborn']) assert.is((await mgpu(tree, `${name} start`)).code, 0)
 })
 
+test('a wait has an end, and whoever does not wait gets an answer at once', async ({ tree }) => {
+  const late = await mgpu(tree, 'app restart --wait 50ms')
+  assert.is(late.code, 1, told(late))
+  assert.match(late.stdout, /^app: not ready within 0\.1 s, it is starting/)
+  assert.is((await mgpu(tree, 'app start')).code, 0)
+  const unwaited = await mgpu(tree, 'app restart --no-wait')
+  assert.equal([unwaited.code, unwaited.stdout], [0, 'app: told to start\n'])
+  await untilState(tree, 'app', 'ready')
+})
+
+test('whoever leaves in the middle of a restart leaves nothing stopped', async ({ tree }) => {
+  const { pid } = await service(tree, 'stubborn')
+  const restart = startMgpu(['stubborn', 'restart', '--plan', tree.planFile])
+  await untilState(tree, 'stubborn', 'stopping')
+  restart.child.kill('SIGINT')
+  assert.is((await restart.end).code, 1)
+  const after = await until('another run is ready', 15_000, async () => {
+    const body = await service(tree, 'stubborn')
+    return body.state === 'ready' && body.pid !== pid ? body : null
+  })
+  assert.is(after.ready, true)
+})
+
 test('logs are merged in the order of time, and can be narrowed down', async ({ tree }) => {
   const { code, stdout } = await mgpu(tree, 'logs all no-follow --json')
   assert.is(code, 0)
