@@ -44,14 +44,14 @@ const NEAR_MS = 15
  * What is left of a slow segment is shared with a transfer that has nothing to do, where that saves so much: what the slow
  * one still gets of the half that it gives away has come for nothing.
  */
-const LEAST_SHARE_MS = 2000
+const LEAST_SHARE_MS = 400
 const LEAST_SHARE_BYTES = 1024 * 1024
 
 /** A connection shows its speed after this. */
-const SETTLING_MS = 1000
+const SETTLING_MS = 500
 
 /** How often a transfer with nothing to do looks for a slow one. */
-const LOOK_AGAIN_MS = 300
+const LOOK_AGAIN_MS = 100
 
 /**
  * Fetches a file into its part, and continues one that is there: all bytes are written when it resolves, none of them
@@ -165,8 +165,9 @@ function nextSegment(part: PartFile, taken: ReadonlyMap<Segment, Beginning>): Se
 
 function remainingMs(segment: Segment, beginning: Beginning | undefined): number {
   if (beginning === undefined) return 0
+  const elapsedMs = performance.now() - beginning.atMs
   const fetched = Math.max(1, segment.done - beginning.done)
-  return (left(segment) / fetched) * Math.max(0, performance.now() - beginning.atMs - SETTLING_MS)
+  return elapsedMs < SETTLING_MS ? 0 : (left(segment) / fetched) * elapsedMs
 }
 
 /** From a source that cannot continue: every attempt begins at the first byte. */
