@@ -38,7 +38,13 @@ test.before(async (context) => {
     { name: 'front', http: true, gpu: 0, delayMs: 300 },
     { name: 'back', http: true, gpu: 0, waitsFor: ['front'] },
     { name: 'slow', http: true, delayMs: 5000, optional: true },
-    { name: 'broken', command: ['sh', '-c', 'echo "ERROR it cannot work"; exit 7'], restart: budget, optional: true },
+    {
+      name: 'broken',
+      command: ['sh', '-c', 'echo "ERROR it cannot work"; exit 7'],
+      probe: { kind: 'uptime', graceMs: 1000 },
+      restart: budget,
+      optional: true,
+    },
   ])
   const { plan, planFile } = context.tree
   writeFileSync(planFile, JSON.stringify({ ...plan, bundles: { gpu0: ['front', 'back'] } }))
