@@ -3,7 +3,7 @@
  * that sleep and are probed every 5 s. Ends with 1 when a target is missed. BENCH_REST_SECONDS: how long it is watched at rest,
  * 30 by default.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, createServer, get } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -126,6 +126,15 @@ function supervise({ paths }: Plan): () => Promise<void> {
   }
 }
 
+function emptyNodeMs(): number {
+  const times = Array.from({ length: 5 }, () => {
+    const startedMs = performance.now()
+    spawnSync(process.execPath, ['-e', '0'])
+    return performance.now() - startedMs
+  })
+  return median(times)
+}
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 const agent = new Agent({ keepAlive: true })
@@ -220,17 +229,28 @@ function coreSeconds(pid: number): number {
 
 interface Rest {
   readonly cpuPercent: number
+  /** Of a Node that does nothing but wake up once a second: what a busy host makes of that. */
+  readonly idlePercent: number
   readonly residentMB: number
   readonly questions: number
 }
 
 async function atRest(pid: number, { count }: Probed): Promise<Rest> {
+  const idle = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+  process.once('exit', () => idle.kill())
   await pause(5000)
-  const [before, asked] = [coreSeconds(pid), count()]
+  const used = () => [pid, idle.pid!].map(coreSeconds)
+  const [before, asked] = [used(), count()]
   await pause(REST_SECONDS * 1000)
-  const cpuPercent = ((coreSeconds(pid) - before) / REST_SECONDS) * 100
+  const [cpuPercent, idlePercent] = used().map((seconds, index) => ((seconds - before[index]!) / REST_SECONDS) * 100)
+  idle.kill()
   const resident = Number(/VmRSS:\s+(\d+)/.exec(readProcess(pid, 'status'))?.[1])
-  return { cpuPercent, residentMB: resident / 1024, questions: count() - asked }
+  return {
+    cpuPercent: cpuPercent!,
+    idlePercent: idlePercent!,
+    residentMB: resident / 1024,
+    questions: count() - asked,
+  }
 }
 
 const silent: Log = { info: () => {}, warn: () => {}, error: () => {}, flush: () => {} }
@@ -294,11 +314,12 @@ async function main(): Promise<void> {
   }
   const { port } = plan.sidecar
   const probed = answerProbes(plan)
+  report('start and end of a Node that does nothing', emptyNodeMs(), 'ms', null)
   const startedMs = performance.now()
   const stop = supervise(plan)
   try {
     await timeUntil(answers(port, '/version'), 2)
-    report('start of the machine to the first 200', performance.now() - startedMs, 'ms', 500)
+    report('start of the machine to the first 200 (/version)', performance.now() - startedMs, 'ms', 500)
     await untilHealthy(port)
     report(`start of the machine to ${plan.services.length} services ready`, performance.now() - startedMs, 'ms', null)
     const deaths = await deathsToSight(plan)
@@ -306,8 +327,9 @@ async function main(): Promise<void> {
     report('death to its event over HTTP, slowest', deaths.at(-1)!, 'ms', 50)
     await untilHealthy(port)
     const pidOfSidecar = async () => JSON.parse((await ask(port, '/services/sidecar')).body).pid as number
-    const { cpuPercent, residentMB, questions } = await atRest(await pidOfSidecar(), probed)
+    const { cpuPercent, idlePercent, residentMB, questions } = await atRest(await pidOfSidecar(), probed)
     report('questions to services at rest', questions / REST_SECONDS, '/s', null)
+    report('a Node that does nothing, of a core', idlePercent, '%', null)
     report(`at rest, of a core, in ${REST_SECONDS} s`, cpuPercent, '%', 0.5)
     report('resident', residentMB, 'MB', 80)
     process.kill(await pidOfSidecar(), 'SIGKILL')

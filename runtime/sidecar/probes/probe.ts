@@ -3,7 +3,11 @@ import type { PlannedService, Probe } from '../../../schema/plan.ts'
 import type { HttpAsk } from './http-ask.ts'
 
 export type ProbeOutcome =
-  | { readonly ok: true }
+  | {
+      readonly ok: true
+      /** What it answered, where it was asked by HTTP. */
+      readonly answer?: string
+    }
   | {
       readonly ok: false
       /** A slow answer, which a busy service may give; anything else says that it does not work now. */
@@ -35,7 +39,9 @@ export async function probe(
       keep: servesMany(service),
     })
     const flaw = judgeAnswer(kind, status, body)
-    return flaw === null ? { ok: true } : { ok: false, patient: false, problem: `GET ${kind.path}: ${flaw}` }
+    return flaw === null
+      ? { ok: true, answer: body }
+      : { ok: false, patient: false, problem: `GET ${kind.path}: ${flaw}` }
   } catch (error) {
     const subject = kind.kind === 'tcp' ? `port ${port}` : `GET ${kind.path}`
     return judgeFailure(error, subject, authority, liveness.timeoutMs)

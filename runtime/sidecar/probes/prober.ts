@@ -73,8 +73,8 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   /** Looks into a service that has just answered; gives whether it still counts as ready. */
-  const inspect = async (pursuit: Pursuit, inspector: Inspector): Promise<boolean> => {
-    const seen = await inspector.inspect()
+  const inspect = async (pursuit: Pursuit, inspector: Inspector, answer?: string): Promise<boolean> => {
+    const seen = await inspector.inspect(answer)
     if (current !== pursuit) return false
     if ((seen.workload.outOfMemoryCount ?? 0) > (workload?.outOfMemoryCount ?? 0)) options.onOutOfMemory?.()
     workload = seen.workload
@@ -89,7 +89,7 @@ export function createProber(options: ProberOptions): Prober {
     options.onProbe?.(pursuit.kind, performance.now() - startedMs, outcome.ok)
     let ready = report(pursuit.incarnation, outcome)
     if (current === pursuit && ready && outcome.ok && pursuit.inspector !== null) {
-      ready = await inspect(pursuit, pursuit.inspector)
+      ready = await inspect(pursuit, pursuit.inspector, outcome.answer)
     }
     if (current !== pursuit || (ready && isProvenOnce(options))) return
     if (ready) pursuit.kind = 'liveness'

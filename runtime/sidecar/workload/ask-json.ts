@@ -31,13 +31,18 @@ export function openQuestions(
   }
   const json = async (path: string) => {
     const body = await text(path)
-    try {
-      return body === null ? null : (JSON.parse(body) as unknown)
-    } catch {
-      return null
-    }
+    return body === null ? null : parseJson(body)
   }
   return { text, json }
+}
+
+/** `null` for what is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }
 
 /** A value inside JSON of unknown shape; `undefined` where the way to it ends. */

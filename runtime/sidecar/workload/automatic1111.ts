@@ -1,12 +1,15 @@
 import { findFault, type LogSigns, NO_SIGNS, readSigns } from '../probes/log-signs.ts'
 import { openLogTail } from '../probes/log-tail.ts'
 import { follow, type Progress, stallReason } from '../probes/stall.ts'
-import { dig, namesIn, numberOrNull, openQuestions, type Questions } from './ask-json.ts'
+import { dig, namesIn, numberOrNull, openQuestions, parseJson, type Questions } from './ask-json.ts'
 import type { Inspector, InspectorOptions } from './inspector.ts'
 import { knownWorkload, type Workload } from './workload.ts'
 
 /** Models change rarely, and the options are 50 KB. */
 const MODELS_INTERVAL_MS = 60_000
+
+/** Without the picture that it works on. */
+const PROGRESS = '/sdapi/v1/progress?skip_current_image=true'
 
 /** While nothing is done, its memory does not change. */
 const IDLE_MEMORY_INTERVAL_MS = 30_000
@@ -41,11 +44,13 @@ export function inspectAutomatic1111({ service, ask, launch }: InspectorOptions)
     if (models.modelsAvailable !== null) modelsReadMs = performance.now()
   }
 
-  const inspect: Inspector['inspect'] = async () => {
+  const isProbed = service.probe?.kind === 'http' && service.probe.path === PROGRESS
+
+  const inspect: Inspector['inspect'] = async (answer) => {
     const questions = openQuestions(service, ask)
     const lines = await tail.read()
     signs = readSigns(signs, lines ?? [])
-    const state = dig(await questions.json('/sdapi/v1/progress?skip_current_image=true'), 'state')
+    const state = dig(isProbed && answer !== undefined ? parseJson(answer) : await questions.json(PROGRESS), 'state')
     const job = describeJob(state)
     const mark = `${job?.name} ${job?.mark} ${signs.activity}`
     progress = follow(progress, job?.name ?? null, mark, performance.now())

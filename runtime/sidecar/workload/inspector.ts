@@ -13,8 +13,11 @@ export interface Inspection {
 
 /** Looks into one run of a service, once after each probe that it answered. */
 export interface Inspector {
-  /** Never throws, and ends by its own timeout; what cannot be read is `null`. */
-  readonly inspect: () => Promise<Inspection>
+  /**
+   * Never throws, and ends by its own timeout; what cannot be read is `null`. `answer`: to the probe just before, which
+   * need not be asked for again.
+   */
+  readonly inspect: (answer?: string) => Promise<Inspection>
   readonly close: () => void
 }
 
