@@ -27,7 +27,7 @@ export function createBandwidth(bytesPerSecond: number | null, nowMs = () => per
 }
 
 /** What the buffers of all transfers may take together: two for reading and two for writing, each. */
-const BUFFER_BYTES = 64 * 1024 * 1024
+const BUFFER_BYTES = 40 * 1024 * 1024
 const BUFFERS_PER_TRANSFER = 4
 
 /** How large reads may be: small where a limit is low, so that many small steps make it, and none is a long pause. */

@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import type { BufferPool } from './buffer-pool.ts'
+import { type BufferPool, createBufferPool } from './buffer-pool.ts'
 import { DownloadError } from './download-error.ts'
 import { connectThroughProxy, proxyFor } from './proxy.ts'
 
@@ -32,11 +32,14 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 const CONNECT_TIMEOUT_MS = 20_000
 
+/** A record of TLS has 16 KiB (RFC 8446, section 5.1). */
+const TLS_BYTES = 64 * 1024
+
 /** Connects to the host of a URL: directly, or through the proxy that the environment names. */
 export async function openConnection(url: URL, pool: BufferPool, environment: Environment): Promise<Connection> {
   const proxy = proxyFor(url, environment)
   const isTls = url.protocol === 'https:'
-  const turns = createTurns(pool)
+  const turns = createTurns(isTls ? createBufferPool(TLS_BYTES) : pool)
   const reading = createReading(turns)
   try {
     // What TLS has deciphered comes in pieces of its own, whether there is room or not: only plain bytes can stay.

@@ -87,8 +87,7 @@ interface Stage {
 function createStage(pool: BufferPool): Stage {
   let buffers: [Buffer, Buffer] | null = null
   let filled = 0
-  let largest = 0
-  const hasRoom = () => buffers === null || buffers[0].length - filled >= largest
+  const hasRoom = () => buffers === null || filled < buffers[0].length / 2
   return {
     hasRoom,
     isEmpty: () => filled === 0,
@@ -97,7 +96,6 @@ function createStage(pool: BufferPool): Stage {
       if (bytes.length > buffers[0].length - filled) buffers[0] = grown(buffers[0], filled + bytes.length)
       buffers[0].set(bytes, filled)
       filled += bytes.length
-      largest = Math.max(largest, bytes.length)
       return hasRoom()
     },
     swap: () => {
@@ -114,9 +112,12 @@ function createStage(pool: BufferPool): Stage {
   }
 }
 
-/** Deciphered bytes may come although a pause was asked for. */
+/**
+ * Deciphered bytes may come although a pause was asked for, which is done when half of the room is taken: more than the
+ * other half is rare, and such a buffer is no larger than it must be.
+ */
 function grown(buffer: Buffer, length: number): Buffer {
-  const larger = Buffer.allocUnsafeSlow(length * 2)
+  const larger = Buffer.allocUnsafeSlow(length)
   buffer.copy(larger)
   return larger
 }
