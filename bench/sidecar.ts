@@ -195,7 +195,7 @@ function followEvents(port: number) {
   return { next, close: () => request.destroy() }
 }
 
-/** From a kill to its event at a follower: nobody asks meanwhile, which would take the processor from what is measured. */
+/** From a kill to its event and its state: nobody asks before the event, which would take the processor from what is measured. */
 async function deathsToSight(plan: Plan): Promise<number[]> {
   const { port } = plan.sidecar
   const events = followEvents(port)
@@ -212,9 +212,12 @@ async function deathsToSight(plan: Plan): Promise<number[]> {
     const killedMs = performance.now()
     process.kill(pid, 'SIGKILL')
     await told
+    // The supervisor notes the death a moment before the status: asked between the two, the run is still shown.
+    await timeUntil(async () => {
+      const shown = await state()
+      return shown.state !== 'ready' || shown.pid !== pid
+    })
     times.push(performance.now() - killedMs)
-    const shown = await state()
-    if (shown.state === 'ready' && shown.pid === pid) throw new Error(`"${name}" was told dead and is shown ready`)
   }
   events.close()
   return times.sort((a, b) => a - b)
@@ -324,8 +327,8 @@ async function main(): Promise<void> {
     await untilHealthy(port)
     report(`start of the machine to ${plan.services.length} services ready`, performance.now() - startedMs, 'ms', null)
     const deaths = await deathsToSight(plan)
-    report(`death to its event over HTTP, median of ${DEATHS}`, median(deaths), 'ms', 10)
-    report('death to its event over HTTP, slowest', deaths.at(-1)!, 'ms', 50)
+    report(`death to its event and state, median of ${DEATHS}`, median(deaths), 'ms', 10)
+    report('death to its event and state, slowest', deaths.at(-1)!, 'ms', 50)
     await untilHealthy(port)
     const pidOfSidecar = async () => JSON.parse((await ask(port, '/services/sidecar')).body).pid as number
     const { cpuPercent, idlePercent, residentMB, questions } = await atRest(await pidOfSidecar(), probed)
