@@ -3,7 +3,7 @@ import { flappingReason } from './state/flapping.ts'
 
 /**
  * How a service stands in the verdict about the machine.
- * - `healthy`: it is ready, or a task that has succeeded
+ * - `healthy`: it is ready, or a task that has succeeded, or an optional one that works
  * - `stopped`: it does not run, since an operator wants it so
  * - `degraded`: the machine does without it, or it works and has been unsteady
  * - `unhealthy`: anything else
@@ -31,7 +31,13 @@ export interface MachineHealth {
 export function standingOf(record: ServiceRecord, nowMs: number): Standing {
   if (isStopped(record)) return 'stopped'
   if (isSatisfied(record)) return flappingReason(record, nowMs) === null ? 'healthy' : 'degraded'
-  return record.service.optional ? 'degraded' : 'unhealthy'
+  if (!record.service.optional) return 'unhealthy'
+  return isAtFirstTry(record) ? 'healthy' : 'degraded'
+}
+
+/** A task that the machine does without and that has not failed yet: it works, and nothing is missing meanwhile. */
+function isAtFirstTry({ service, state, observation }: ServiceRecord): boolean {
+  return service.kind === 'task' && state !== 'failed' && state !== 'down' && (observation?.deaths.length ?? 0) === 0
 }
 
 /** The verdict about the machine: what its file asks for, less what an operator stopped. */

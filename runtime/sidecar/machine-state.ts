@@ -52,11 +52,12 @@ const WAIT_ANNOUNCEMENT_MS = 500
 export function observe(
   machine: MachineState,
   name: string,
-  seen: ServiceObservation,
+  read: ServiceObservation,
   nowMs: number,
   kernelKilledForMemory: () => boolean = () => false,
 ): ServiceRecord {
   const record = machine.services.get(name)!
+  const seen = heedDeath(read, nowMs)
   const waiting = seen.waiting ?? unannouncedWait(machine, record, seen, nowMs)
   const observation = waiting === seen.waiting ? seen : { ...seen, waiting }
   const incarnation = isRunning(observation) ? nameIncarnation(observation.status) : null
@@ -79,6 +80,21 @@ export function observe(
   if (waiting !== null) return withState({ ...fresh, launchedAtMs: null, ready: false }, nowMs)
   if (fresh.launchedAtMs !== null) return withState(fresh, nowMs)
   return withState(launch(machine, record, fresh, nowMs), nowMs)
+}
+
+/** A supervisor notes a death first, and that the service is down at once after that. */
+const DEATH_BEFORE_STATUS_MS = 1000
+
+/**
+ * What is so where the files were read between the two: the death is there, and the status still tells of the run that
+ * ended. Only for as long as that can last; a clock that was set back would else make a death of long ago the last word.
+ */
+function heedDeath(seen: ServiceObservation, nowMs: number): ServiceObservation {
+  const { status, allDeaths } = seen
+  const last = allDeaths.at(-1)
+  if (status === null || !status.up || last === undefined || last.atMs <= status.changedAtMs) return seen
+  if (Math.abs(nowMs - last.atMs) > DEATH_BEFORE_STATUS_MS) return seen
+  return { ...seen, status: { ...status, up: false, pid: 0, announcedReady: false, lastExit: last.exit } }
 }
 
 type RunningObservation = ServiceObservation & { readonly status: ServiceStatus }

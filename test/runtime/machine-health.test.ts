@@ -8,6 +8,7 @@ import { exits, OK, running, seen, story } from './machine-records.ts'
 const app = plannedService({ name: 'app' })
 const extra = plannedService({ name: 'extra', optional: true })
 const job = plannedService({ name: 'job', kind: 'task', probe: { kind: 'task' } })
+const check = plannedService({ name: 'check', kind: 'task', probe: { kind: 'task' }, optional: true })
 const nginx = plannedService({ name: 'nginx', type: 'nginx' })
 const gpus = [0, 1].map((gpu) => plannedService({ name: `comfyui-gpu${gpu}`, type: 'comfyui', gpu }))
 const workers = [0, 1].map((gpu) =>
@@ -44,6 +45,20 @@ const TABLE: {
     services: [app, job],
     steps: (it) => ready(it, 'app').see('job', seen({ wantUp: false }, { gateOpenedAtMs: 5, deaths: exits(1) }), 30),
     expected: { healthy: true, ready: true, phase: 'ready', degraded: [], unhealthy: [] },
+  },
+  {
+    title: 'an optional task is at its work',
+    services: [app, check],
+    steps: (it) => ready(it, 'app').see('check', running(9, 0), 30),
+    wasReady: true,
+    expected: { healthy: true, phase: 'ready', degraded: [], unhealthy: [] },
+  },
+  {
+    title: 'an optional task has failed and tries again',
+    services: [app, check],
+    steps: (it) => ready(it, 'app').see('check', running(9, 50, { deaths: exits(1) }), 2000),
+    wasReady: true,
+    expected: { healthy: true, phase: 'degraded', degraded: [{ service: 'check', reason: 'starting' }] },
   },
   {
     title: 'it starts',

@@ -73,6 +73,21 @@ const TABLE: { title: string; service?: typeof app; steps: Step; state: StateNam
     reason: 's6 starts it again after exit code 1',
   },
   {
+    title: 'its death is noted, and its status not yet',
+    steps: (it) =>
+      it
+        .see('app', running(5, 0), 10)
+        .probe('app', OK, 20)
+        .see('app', running(5, 0, { deaths: exits(1, 300) }), 301),
+    state: 'waiting',
+    reason: 's6 starts it again after exit code 1',
+  },
+  {
+    title: 'its clock was set back after a death',
+    steps: (it) => it.see('app', running(5, 0, { deaths: exits(1, 9000) }), 10).probe('app', OK, 20),
+    state: 'ready',
+  },
+  {
     title: 'an operator stops it',
     steps: (it) => it.see('app', seen({ pid: 5, up: true, wantUp: false }), 10),
     state: 'stopping',
@@ -180,6 +195,13 @@ test('the machine is healthy when all is ready or done, and never during a farew
   it.see('job', seen({ wantUp: false }, { gateOpenedAtMs: 5 }), 30)
   assert.ok(isHealthy(it.machine()))
   assert.not(isHealthy(it.farewell().machine()))
+})
+
+test('a death that is noted before its status is one restart less than it is when the next run is there', () => {
+  const it = story([app]).see('app', running(5, 0), 10)
+  assert.is(countRestarts(it.see('app', running(5, 0, { deaths: exits(1, 300) }), 301).record('app')), 0)
+  assert.is(countRestarts(it.see('app', seen({ changedAtMs: 301 }, { deaths: exits(1, 300) }), 302).record('app')), 0)
+  assert.is(countRestarts(it.see('app', running(6, 1301, { deaths: exits(1, 300) }), 1302).record('app')), 1)
 })
 
 test.run()

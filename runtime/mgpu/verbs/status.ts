@@ -1,4 +1,4 @@
-import type { MachinePaths } from '../../../schema/plan.ts'
+import type { MachinePaths, PlannedService } from '../../../schema/plan.ts'
 import { isScanned } from '../../shared/service-control.ts'
 import type { SidecarAnswer } from '../ask-sidecar.ts'
 import { widthOf } from '../console.ts'
@@ -10,12 +10,12 @@ import type { ServiceFacts } from '../service-facts.ts'
 import { formatServices } from '../status-table.ts'
 import { targetsOf } from '../targets.ts'
 
-/** `status`: a table of the services; 0 only if all of them are ready. */
+/** `status`: a table of the services; 0 only if all of them are ready. An optional task may still be at its work. */
 export const run: Command = async (context) => {
   const { plan, request, console } = context
   const { services: targets } = targetsOf(context)
   const { sidecar, services } = await readMachine(plan, targets)
-  const ok = services.every(({ ready }) => ready)
+  const ok = services.every(({ ready, service, state }) => ready || (isExtra(service) && state === 'starting'))
   if (request.options.json) {
     const answer = { machine: plan.machine.id, target: plan.target, ok, sidecar: sidecarJson(sidecar) }
     console.out(`${JSON.stringify({ ...answer, services: services.map(serviceJson) })}\n`)
@@ -26,6 +26,8 @@ export const run: Command = async (context) => {
   console.say(`${plan.machine.id}: ${summarize(plan.paths, sidecar)}`)
   return ok ? EXIT.done : EXIT.findings
 }
+
+const isExtra = ({ kind, optional }: PlannedService): boolean => kind === 'task' && optional
 
 function summarize(paths: MachinePaths, sidecar: SidecarAnswer): string {
   if (sidecar.kind === 'answer') {
