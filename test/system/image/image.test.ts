@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -37,8 +38,11 @@ if (typeof engine === 'string' || missing !== null) {
     readonly pid: number | null
     readonly restarts: number
     readonly state: string
+    readonly type: string
   }
   const servicesOf = (body: string): Service[] => JSON.parse(body).services
+  /** Tasks come and go. */
+  const longruns = (body: string): Service[] => servicesOf(body).filter(({ type }) => type !== 'provision')
 
   test('it becomes healthy, answers through the proxy to who has the password, and stops with 0', async () => {
     const container = start()
@@ -60,7 +64,7 @@ if (typeof engine === 'string' || missing !== null) {
   test('every service that is killed comes back', async () => {
     const container = start()
     await untilHealthy(container)
-    for (const { name, pid } of servicesOf(container.get('/services').body)) {
+    for (const { name, pid } of longruns(container.get('/services').body)) {
       if (pid === null) continue
       container.shell(`kill -9 ${pid}`)
       await eventually(container, `a new ${name}`, () => {
@@ -77,7 +81,7 @@ if (typeof engine === 'string' || missing !== null) {
   test('a changed machine file is applied while the machine runs: only what became another one restarts', async () => {
     const container = start()
     await untilHealthy(container)
-    const pids = () => new Map(servicesOf(container.get('/services').body).map(({ name, pid }) => [name, pid]))
+    const pids = () => new Map(longruns(container.get('/services').body).map(({ name, pid }) => [name, pid]))
     const before = pids()
     const file = '/etc/machinegen/machine.yaml'
     container.shell(
@@ -103,6 +107,54 @@ if (typeof engine === 'string' || missing !== null) {
     await untilHealthy(container)
     assert.not.ok(pids().has('tiny'))
     assert.is(container.stop().code, 0)
+  })
+
+  test('an operator has the commands of the first machines, with the sidecar dead too', async () => {
+    const container = start()
+    await untilHealthy(container)
+    for (const command of ['mgpu status', 'mgpu comfyui status 0', 'wgpu status all', 'service comfyui status 0']) {
+      const { code, output } = container.shell(command)
+      assert.is(code, 0, `${command}: ${output}`)
+    }
+    assert.match(container.shell('mgpu count').output, /^1$/m)
+    assert.is.not(container.shell('mgpu comfyui status 7').code, 0)
+    assert.is(container.shell('/command/s6-svc -wD -T 5000 -d /run/service/sidecar').code, 0)
+    assert.match(container.shell('mgpu comfyui restart 0').output, /comfyui-gpu0/)
+    assert.is(container.shell('mgpu comfyui status 0').code, 0)
+    assert.is(container.shell('/command/s6-svc -u /run/service/sidecar').code, 0)
+    await untilHealthy(container)
+    assert.is(container.stop().code, 0)
+  })
+
+  test('it is announced in Redis within moments, and says goodbye there', async () => {
+    if (process.getuid?.() !== 0) return console.log('SKIPPED: only root may put a Redis beside a container')
+    const container = start({ HUB_REDIS_URL: 'redis://127.0.0.1:6379/0' })
+    const inside = (...words: string[]) => ['--target', String(container.pid()), '--net', ...words]
+    const redis = spawn('nsenter', inside('redis-server', '--port', '6379', '--save', ''), { stdio: 'ignore' })
+    try {
+      const ask = (...words: string[]) =>
+        spawnSync('nsenter', inside('redis-cli', ...words), { encoding: 'utf8' }).stdout ?? ''
+      const types = () =>
+        ask('--json', 'xrange', 'machine:basic-machine-001:events', '-', '+')
+          .match(/"type\\":\\"[\w.-]+/g)
+          ?.join(' ') ?? ''
+      await eventually(container, 'the announcement of its readiness', () => types().includes('machine.ready'))
+      assert.match(types(), /machine\.started/)
+      assert.match(ask('hgetall', 'machine:basic-machine-001:status'), /ready/)
+      container.shell(`kill -9 ${JSON.parse(container.get('/services/ollama').body).pid}`)
+      await eventually(container, 'the announcement of a death', () => types().includes('service.restarted'))
+      const farewell = spawn('nsenter', inside('redis-cli', 'subscribe', 'worker:announce'))
+      let heard = ''
+      farewell.stdout.on('data', (chunk: Buffer) => (heard += chunk.toString()))
+      await eventually(container, 'a subscription', () => heard !== '' || farewell.exitCode !== null)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      assert.is(container.stop().code, 0)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      farewell.kill()
+      assert.match(heard, /machine\.stopping/)
+    } finally {
+      redis.kill('SIGKILL')
+    }
   })
 
   test('a stop in the middle of a boot ends with 0', () => {
