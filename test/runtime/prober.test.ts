@@ -3,7 +3,12 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createHttpAsk } from '../../runtime/sidecar/probes/http-ask.ts'
 import type { ProbeOutcome } from '../../runtime/sidecar/probes/probe.ts'
-import { createProber, type ProbeKind, type ProberOptions } from '../../runtime/sidecar/probes/prober.ts'
+import {
+  createProber,
+  gatheredDelayMs,
+  type ProbeKind,
+  type ProberOptions,
+} from '../../runtime/sidecar/probes/prober.ts'
 import { freePorts, plannedService, until } from './local-tree.ts'
 
 /** A service that answers after a while, and counts who asks at the same time. */
@@ -148,6 +153,17 @@ test('a worker of which Redis says nothing is ready after its grace time', async
     prober.stop()
     await close()
   }
+})
+
+test('long pauses end at whole seconds, the nearest ones; short ones are left alone', () => {
+  const TABLE: [delayMs: number, nowMs: number, expected: number][] = [
+    [5000, 0, 5000],
+    [5390, 100, 4900],
+    [5450, 100, 5900],
+    [4600, 900, 5100],
+    [1000, 123, 1000],
+  ]
+  for (const [delayMs, nowMs, expected] of TABLE) assert.is(gatheredDelayMs(delayMs, nowMs), expected)
 })
 
 test.run()

@@ -94,7 +94,8 @@ export function createProber(options: ProberOptions): Prober {
     if (current !== pursuit || (ready && isProvenOnce(options))) return
     if (ready) pursuit.kind = 'liveness'
     else if (pursuit.kind === 'liveness') pursuit.kind = 'readiness'
-    schedule(pursuit, probeDelayMs(service.liveness.intervalMs, ready, pursuit.ageMs(), Math.random()))
+    const delayMs = probeDelayMs(service.liveness.intervalMs, ready, pursuit.ageMs(), Math.random())
+    schedule(pursuit, ready ? gatheredDelayMs(delayMs, performance.now()) : delayMs)
   }
 
   const schedule = (pursuit: Pursuit, delayMs: number) => {
@@ -144,4 +145,16 @@ function isProvenOnce({ service, workerSaysReady }: ProberOptions): boolean {
 export function probeDelayMs(intervalMs: number, ready: boolean, elapsedMs: number, random: number): number {
   const delayMs = ready ? intervalMs : Math.min(Math.max(elapsedMs / 10, SHORTEST_DELAY_MS), LONGEST_DELAY_MS)
   return delayMs * (1 + JITTER * (2 * random - 1))
+}
+
+/** What wakes the process up costs more than a question does: those of services that are well gather at whole seconds. */
+const GATHER_MS = 1000
+
+/**
+ * A pause that ends at such a moment, the nearest one, so that the interval stays what it is on average. The jitter decides
+ * which; short pauses are left as they are.
+ */
+export function gatheredDelayMs(delayMs: number, nowMs: number): number {
+  if (delayMs < 3 * GATHER_MS) return delayMs
+  return Math.round((nowMs + delayMs) / GATHER_MS) * GATHER_MS - nowMs
 }
